@@ -1,0 +1,175 @@
+"""Ask another module: `use(Inventory).quote(lines=…)`.
+
+The caller never learns where the module lives. Each call asks the resolver: in this process the bound
+implementation answers, elsewhere the HTTP transport carries the same struct.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from contracts.runtime.configuration import configuration
+from contracts.runtime.definitions import Definition, Method, definitions
+from contracts.runtime.errors import CallInTransaction, NotBound, NotOfContract, Unavailable, UndeclaredError
+from contracts.runtime.transactions import open_transactions
+
+C = TypeVar("C")
+
+_implementations: dict[str, object] = {}
+
+
+def bind(contract: type[C], implementation: C) -> None:
+    """Name the object that answers a contract in this process."""
+    _implementations[_definition(contract).module] = implementation
+
+
+def use(contract: type[C]) -> C:
+    """A typed proxy for a contract. Keep it or ask anew, both cost the same.
+
+    Raises, from a call: the contract's declared errors; Unavailable; CallInTransaction while a transaction of any
+    module is open in this thread.
+    """
+    return cast(C, _proxy(contract))
+
+
+def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
+    """Answer a call with the implementation bound in this process."""
+    implementation = _implementations.get(method.contract)
+    if implementation is None:
+        raise NotBound(f"{method}: {method.contract} is not in unit {configuration.unit!r} and has no address")
+    with configuration.operation("call", str(method)):
+        try:
+            return getattr(implementation, method.name)(**arguments)
+        except _errors(method.contract):
+            raise
+        except Exception as error:
+            if configuration.strict:
+                raise UndeclaredError(
+                    f"{method} raised {type(error).__name__}: {error}; declare it in contracts/{method.contract}.py "
+                    "ERRORS, or handle it"
+                ) from error
+            raise Unavailable(str(method), f"{type(error).__name__}: {error}") from error
+
+
+@cache
+def _definition(contract: type) -> Definition:
+    for definition in definitions().values():
+        if definition.protocol is contract:
+            return definition
+    raise NotBound(f"{contract!r} is not the CONTRACT of any file in contracts/")
+
+
+@cache
+def _errors(module: str) -> tuple[type[Exception], ...]:
+    return tuple(definitions()[module].errors.values())
+
+
+class _Proxy:
+    """Carries the calls of one contract."""
+
+    def __init__(self, definition: Definition) -> None:
+        for method in definition.methods.values():
+            setattr(self, method.name, _carrier(method))
+
+
+@cache
+def _proxy(contract: type) -> _Proxy:
+    return _Proxy(_definition(contract))
+
+
+def _carrier(method: Method) -> Callable[..., Any]:
+    def call(**arguments: Any) -> Any:
+        if still_open := open_transactions():
+            raise CallInTransaction(
+                f"{method} was called inside a transaction of {', '.join(still_open)}: ask before it opens, or "
+                "publish an event in it"
+            )
+        remote = configuration.resolve(method.contract)
+        if remote is not None:
+            from contracts.runtime.http.client import send
+
+            return send(method, arguments, remote)
+        if not configuration.strict:
+            return answer_locally(method, arguments)
+        return _as_if_remote(method, arguments)
+
+    call.__name__ = call.__qualname__ = str(method)
+    return call
+
+
+def _as_if_remote(method: Method, arguments: dict[str, Any]) -> Any:
+    """What crosses the wire crosses it here too: an ORM object, a lazy queryset or a shared list does not survive."""
+    received = decode_arguments(method, encode_arguments(method, arguments))
+    try:
+        result = answer_locally(method, received)
+    except _errors(method.contract) as error:
+        decode_error(method.contract, encode_error(error))
+        raise
+    return decode_result(method, encode_result(method, result))
+
+
+def encode_arguments(method: Method, arguments: dict[str, Any]) -> bytes:
+    """The body of a call. Raises NotOfContract."""
+    try:
+        return msgspec.json.encode(method.parameters(**arguments))
+    except TypeError as error:
+        raise NotOfContract(f"{method}: {error}") from error
+
+
+def decode_arguments(method: Method, body: bytes) -> dict[str, Any]:
+    """The arguments in a body. Raises NotOfContract, with the path of what does not fit."""
+    try:
+        received = _decoder(method.parameters).decode(body)
+    except msgspec.MsgspecError as error:
+        raise NotOfContract(f"{method}: {error}") from error
+    return {name: getattr(received, name) for name in method.parameters.__struct_fields__}
+
+
+def encode_result(method: Method, result: Any) -> bytes:
+    """The body of an answer. Raises NotOfContract."""
+    try:
+        return msgspec.json.encode(result)
+    except TypeError as error:
+        raise NotOfContract(f"{method} answered {type(result).__name__}: {error}") from error
+
+
+def decode_result(method: Method, body: bytes) -> Any:
+    """The result in an answer. Raises NotOfContract."""
+    try:
+        return _decoder(method.returns).decode(body)
+    except msgspec.MsgspecError as error:
+        raise NotOfContract(f"{method} answered what its contract does not say: {error}") from error
+
+
+def encode_error(error: Exception) -> bytes:
+    """A declared domain error, as it crosses the wire."""
+    return msgspec.json.encode({"error": type(error).__name__, "fields": vars(error)})
+
+
+def decode_error(module: str, body: bytes) -> Exception:
+    """The declared domain error in a body. Raises NotOfContract when the module declares no such error."""
+    received = msgspec.json.decode(body, type=_WireError)
+    error = definitions()[module].errors.get(received.error)
+    if error is None:
+        raise NotOfContract(f"contracts/{module}.py declares no error {received.error!r}")
+    try:
+        return error(**vars(msgspec.convert(received.fields, error)))
+    except msgspec.MsgspecError as problem:
+        raise NotOfContract(f"{module}.{received.error}: {problem}") from problem
+
+
+class _WireError(msgspec.Struct):
+    error: str
+    fields: dict[str, Any]
+
+
+_decoders: dict[int, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(of: Any) -> msgspec.json.Decoder[Any]:
+    decoder = _decoders.get(id(of))
+    if decoder is None:
+        decoder = _decoders[id(of)] = msgspec.json.Decoder(of)
+    return decoder

@@ -1,0 +1,130 @@
+"""Deliveries: claimed, handled once, done or tried again later."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from contracts.runtime import tracing
+from contracts.runtime.configuration import configuration
+from contracts.runtime.definitions import event_types, module_of
+from contracts.runtime.errors import HandlerInTransaction, UnknownEvent
+from contracts.runtime.events import handler
+from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
+from contracts.runtime.transactions import open_transactions, transaction
+
+log = structlog.get_logger(__name__)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A CloudEvents 1.0 envelope in structured mode."""
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: msgspec.Raw
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"
+    traceparent: str = ""
+
+
+def dispatch(module: str, ids: Sequence[int]) -> None:
+    """Deliver fresh events of a module now; what fails stays with the relay."""
+    for delivery_id in ids:
+        drain_key(module, delivery_id)
+
+
+def drain_key(module: str, delivery_id: int | None) -> None:
+    """Deliver one, then what it was holding up. A delivery that is not the head of its key is left alone."""
+    while delivery_id is not None:
+        claimed = run(module, "claim", id=delivery_id, lease_s=LEASE_S)
+        if claimed is None or not deliver(module, claimed):
+            return
+        _, _, subscriber, key, _ = claimed
+        following = run(module, "next_of_key", subscriber=subscriber, key=key)
+        delivery_id = following[0] if following else None
+
+
+def deliver(module: str, claimed: tuple[int, int, str, str, int]) -> bool:
+    """Bring a claimed delivery to its subscriber. True when it is handled; False when it is on its way or failed."""
+    delivery_id, seq, subscriber, _, attempts = claimed
+    try:
+        envelope = envelope_of(module, seq)
+        remote = configuration.resolve(module_of(subscriber))
+        if remote is not None:
+            from contracts.runtime.tasks import send_to
+
+            send_to(remote.unit, module=module, delivery_id=delivery_id, subscriber=subscriber, envelope=envelope)
+            return False
+        handle(subscriber, envelope)
+    except Exception as error:
+        record_failure(module, delivery_id, subscriber, attempts, error)
+        return False
+    run(module, "succeed", id=delivery_id)
+    return True
+
+
+def envelope_of(module: str, seq: int) -> Envelope:
+    """The envelope of a published event."""
+    event_id, type_name, key, data, traceparent, occurred_at = run(module, "event", seq=seq)
+    return Envelope(
+        id=event_id,
+        source=f"/shop/{module}",
+        type=type_name,
+        subject=key,
+        time=occurred_at,
+        data=msgspec.Raw(data.encode()),
+        traceparent=traceparent,
+    )
+
+
+def handle(subscriber: str, envelope: Envelope) -> bool:
+    """Run a handler once for this event, in its own transaction. False when it was handled before.
+
+    Raises UnknownSubscriber, UnknownEvent, HandlerInTransaction, and whatever the handler raises.
+    """
+    if still_open := open_transactions():
+        raise HandlerInTransaction(
+            f"{subscriber} was started inside a transaction of {', '.join(still_open)}; events are handled after commit"
+        )
+    known = handler(subscriber)
+    struct = event_types().get(envelope.type)
+    if struct is not known.event:
+        raise UnknownEvent(f"{subscriber} hears {known.event.__name__}, not {envelope.type!r}")
+    event = msgspec.json.decode(envelope.data, type=struct)
+    module = module_of(subscriber)
+    with (
+        tracing.continued(envelope.traceparent),
+        configuration.operation("handler", subscriber),
+        transaction(module),
+    ):
+        if not run(module, "first_time", subscriber=subscriber, event_id=envelope.id):
+            return False
+        known.function(event)
+    return True
+
+
+def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int, error: Exception | str) -> None:
+    """Try again after a pause that doubles, or give up after so many attempts."""
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    after = run(
+        module,
+        "fail",
+        id=delivery_id,
+        error=text[:2000],
+        in_s=pause_s(attempts),
+        most_attempts=MOST_ATTEMPTS,
+    )
+    state = after[0] if after else "done"
+    tell = log.error if state == "dead" else log.warning
+    tell("delivery failed", delivery=delivery_id, subscriber=subscriber, attempts=attempts, state=state, error=text)
+
+
+def pause_s(attempts: int) -> float:
+    """Seconds before the next attempt: full jitter under 1, 2, 4 … 300 s, and never under 0.2."""
+    return 0.2 + random.uniform(0, min(300.0, 2.0 ** (attempts - 1)))  # noqa: S311

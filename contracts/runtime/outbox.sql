@@ -1,0 +1,103 @@
+-- The life of an event: published with its cause, claimed, handled once, done or dead.
+
+-- name: publish(id, type, key, data, traceparent, subscribers, in_s)
+-- Write the event and a delivery for each subscriber. The lock makes the sequence of a key the order of its commits:
+-- without it a later transaction of the same key could commit first. It is released with the transaction.
+with alone as materialized (
+  select pg_advisory_xact_lock('outbox'::regclass::oid::int, hashtext(:key))
+), event as (
+  insert into outbox (id, type, key, data, traceparent)
+  select :id, :type, :key, :data, :traceparent from alone
+  returning seq
+)
+insert into delivery (seq, subscriber, key, available_at)
+select event.seq, subscriber, :key, now() + make_interval(secs => :in_s)
+from event, unnest(:subscribers::text[]) as subscriber
+returning id, seq, subscriber;
+
+-- name: claim(id, lease_s)^
+-- Take one delivery, if it is the head of its key for this subscriber and nobody holds it.
+update delivery d
+set lease_until = now() + make_interval(secs => :lease_s), attempts = attempts + 1
+where d.id = :id and d.state = 'pending' and (d.lease_until is null or d.lease_until < now())
+  and not exists (
+    select from delivery earlier
+    where earlier.subscriber = d.subscriber and earlier.key = d.key and earlier.seq < d.seq and earlier.state <> 'done')
+returning d.id, d.seq, d.subscriber, d.key, d.attempts;
+
+-- name: claim_due(subscribers, lease_s, most)
+-- Take what is due for these subscribers, heads of their keys only, passing over what another relay holds.
+with due as materialized (
+  select id from delivery d
+  where d.state = 'pending' and d.available_at <= now() and (d.lease_until is null or d.lease_until < now())
+    and d.subscriber = any(:subscribers)
+    and not exists (
+      select from delivery earlier
+      where earlier.subscriber = d.subscriber and earlier.key = d.key and earlier.seq < d.seq and earlier.state <> 'done')
+  order by d.available_at
+  limit :most
+  for update skip locked
+)
+update delivery d
+set lease_until = now() + make_interval(secs => :lease_s), attempts = attempts + 1
+from due where d.id = due.id
+returning d.id, d.seq, d.subscriber, d.key, d.attempts;
+
+-- name: event(seq)^
+select id, type, key, data, traceparent, occurred_at from outbox where seq = :seq;
+
+-- name: next_of_key(subscriber, key)^
+-- The delivery that the one just done was holding up.
+select id from delivery
+where subscriber = :subscriber and key = :key and state = 'pending'
+order by seq limit 1;
+
+-- name: succeed(id)!
+update delivery
+set state = 'done', done_at = now(), lease_until = null, last_error = ''
+where id = :id and state <> 'done';
+
+-- name: fail(id, error, in_s, most_attempts)^
+-- Try again later, or give up. A row that is done meanwhile stays done.
+update delivery
+set state = case when attempts >= :most_attempts then 'dead' else 'pending' end,
+    available_at = now() + make_interval(secs => :in_s), lease_until = null, last_error = :error
+where id = :id and state = 'pending'
+returning state;
+
+-- name: attempts(id)^
+select attempts from delivery where id = :id;
+
+-- name: orphans(subscribers, error)
+-- Deliveries whose subscriber no contract names any more (renamed, removed): dead, so that somebody sees them.
+update delivery set state = 'dead', last_error = :error, lease_until = null
+where state = 'pending' and available_at <= now() and subscriber <> all(:subscribers)
+returning id;
+
+-- name: replay(id)!
+update delivery set state = 'pending', attempts = 0, available_at = now(), lease_until = null
+where id = :id and state = 'dead';
+
+-- name: first_time(subscriber, event_id)!
+-- One row where this subscriber has not handled the event; waits for a transaction that is handling it now.
+insert into inbox (subscriber, event_id) values (:subscriber, :event_id) on conflict do nothing;
+
+-- name: purge_events(days, most)!
+-- Events whose every delivery is done since so many days.
+delete from outbox where seq in (
+  select o.seq from outbox o
+  where o.occurred_at < now() - make_interval(days => :days)
+    and not exists (select from delivery d where d.seq = o.seq
+                    and (d.state <> 'done' or d.done_at > now() - make_interval(days => :days)))
+  order by o.seq limit :most);
+
+-- name: purge_deliveries(days)!
+delete from delivery d using outbox o
+where o.seq = d.seq and o.occurred_at < now() - make_interval(days => :days)
+  and not exists (select from delivery other where other.seq = d.seq
+                  and (other.state <> 'done' or other.done_at > now() - make_interval(days => :days)));
+
+-- name: purge_inbox(days, most)!
+-- Kept far longer than events: a replayed event must still be known.
+delete from inbox where (subscriber, event_id) in (
+  select subscriber, event_id from inbox where handled_at < now() - make_interval(days => :days) limit :most);

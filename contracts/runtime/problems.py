@@ -1,0 +1,21 @@
+"""Errors of the API as JSON: `{"detail": …, "code": …}`, with the status that tells a client what to do."""
+
+from typing import Any
+
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from contracts.runtime.errors import KeyReused, Unavailable
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response | None:
+    """503 when a module does not answer (try again), 422 for a reused key, else what REST framework says."""
+    if isinstance(error, Unavailable):
+        return Response(
+            {"detail": "A part of the shop does not answer; try again.", "code": "unavailable"},
+            status=503,
+            headers={"Retry-After": "1"},
+        )
+    if isinstance(error, KeyReused):
+        return Response({"detail": str(error), "code": "key_reused"}, status=422)
+    return exception_handler(error, context)

@@ -1,0 +1,105 @@
+"""The relay: what in-process dispatch left behind, and what belongs to another unit."""
+
+import time
+
+import msgspec
+import structlog
+from celery import current_app, shared_task
+
+from contracts.runtime.configuration import configuration
+from contracts.runtime.definitions import definitions
+from contracts.runtime.dispatch import Envelope, deliver, handle, record_failure
+from contracts.runtime.outbox import LEASE_S, run
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+RELAY_FOR_S = 10.0
+KEEP_EVENTS_DAYS = 7
+KEEP_INBOX_DAYS = 90
+
+
+@shared_task(ignore_result=True)
+def relay_all() -> None:
+    """Relay the events of every module in this unit."""
+    for module in sorted(configuration.modules):
+        relay(module)
+
+
+def relay(module: str) -> int:
+    """Deliver what is due, until nothing is or the time is up. Returns how many deliveries it took."""
+    known = [name for definition in definitions().values() for name in definition.hears]
+    if orphans := run(
+        module, "orphans", subscribers=known, error="no contract names this subscriber: renamed or removed"
+    ):
+        log.error("deliveries without a subscriber", module=module, deliveries=[row[0] for row in orphans])
+    taken, end = 0, time.monotonic() + RELAY_FOR_S
+    while time.monotonic() < end:
+        claimed = run(module, "claim_due", subscribers=known, lease_s=LEASE_S, most=BATCH)
+        for row in claimed:
+            deliver(module, row)
+        taken += len(claimed)
+        if not claimed:
+            break
+    return taken
+
+
+def send_to(unit: str, *, module: str, delivery_id: int, subscriber: str, envelope: Envelope) -> None:
+    """Send an event to the unit where its subscriber lives; the row is done when that unit says so."""
+    current_app.send_task(
+        "contracts.runtime.tasks.receive",
+        kwargs={
+            "publisher": module,
+            "publisher_unit": configuration.unit,
+            "delivery_id": delivery_id,
+            "subscriber": subscriber,
+            "envelope": msgspec.json.encode(envelope).decode(),
+        },
+        queue=unit,
+        retry=False,
+    )
+
+
+@shared_task(ignore_result=True)
+def receive(*, publisher: str, publisher_unit: str, delivery_id: int, subscriber: str, envelope: str) -> None:
+    """Handle an event of another unit, once, and tell its publisher."""
+    error = ""
+    try:
+        handle(subscriber, msgspec.json.decode(envelope, type=Envelope))
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    current_app.send_task(
+        "contracts.runtime.tasks.acknowledge",
+        kwargs={"publisher": publisher, "delivery_id": delivery_id, "subscriber": subscriber, "error": error},
+        queue=publisher_unit,
+        retry=False,
+    )
+
+
+@shared_task(ignore_result=True)
+def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str) -> None:
+    """Another unit handled a delivery, or could not."""
+    if not error:
+        run(publisher, "succeed", id=delivery_id)
+        return
+    attempts = run(publisher, "attempts", id=delivery_id)
+    if attempts is not None:
+        record_failure(publisher, delivery_id, subscriber, attempts[0], error)
+
+
+@shared_task(ignore_result=True)
+def purge_all() -> None:
+    """Delete events that are done and inbox entries that no replay can need."""
+    for module in sorted(configuration.modules):
+        purge(module, days=KEEP_EVENTS_DAYS)
+
+
+def purge(module: str, *, days: int) -> int:
+    """Delete events of this module whose every delivery is done since so many days. Returns how many."""
+    run(module, "purge_deliveries", days=days)
+    deleted = 0
+    while count := run(module, "purge_events", days=days, most=1000):
+        deleted += count
+    while run(module, "purge_inbox", days=max(days, KEEP_INBOX_DAYS), most=1000):
+        pass
+    return deleted

@@ -1,0 +1,36 @@
+"""Two verbs for transactions of a module, and one question."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections, transaction as django_transaction
+from django.db.transaction import TransactionManagementError
+
+from contracts.runtime.configuration import configuration
+
+
+@contextmanager
+def transaction(module: str) -> Iterator[None]:
+    """The one transaction of an operation: opens it on the module's alias, commits at the end.
+
+    Never inside another transaction of the module (RuntimeError). Where the caller owns the transaction, use
+    `transaction_required`.
+    """
+    with django_transaction.atomic(using=module, durable=True):
+        yield
+
+
+def transaction_required(module: str) -> None:
+    """Raise TransactionManagementError unless a transaction of this module is open."""
+    if not in_transaction(module):
+        raise TransactionManagementError(f"this needs an open transaction: with transaction({module!r}): …")
+
+
+def in_transaction(alias: str) -> bool:
+    """True inside an atomic block on this alias; the ones a TestCase opens around a test do not count."""
+    return any(not block._from_testcase for block in connections[alias].atomic_blocks)  # type: ignore[attr-defined]
+
+
+def open_transactions() -> list[str]:
+    """Modules with an open transaction in this thread."""
+    return [module for module in sorted(configuration.modules) if in_transaction(module)]

@@ -1,0 +1,239 @@
+"""Runtime guards: what works in one process and would mean something else in two.
+
+    ForeignTransaction   SQL of one module while a transaction of another is open: hold-and-wait, and no way to
+                         commit both once they are two databases
+    SecondCommit         a second commit in one module within a request, handler or call: replaying it after the
+                         module moved would double the first
+    ForeignTable         SQL for a table of another module
+
+What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off".
+They watch every connection of this process through `connection_created`; no code has to cooperate. A statement
+counts as a write by its first keyword, so a SELECT of a function that writes is not seen.
+"""
+
+import re
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any
+
+import structlog
+from django.apps import apps
+from django.conf import settings
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.http import HttpRequest, HttpResponse
+
+log = structlog.get_logger(__name__)
+
+
+class GuardError(Exception):
+    """A module boundary was crossed at run time."""
+
+
+class ForeignTransaction(GuardError):
+    """SQL of one module inside a transaction of another."""
+
+
+class SecondCommit(GuardError):
+    """A second commit in one module within one request, handler or call."""
+
+
+class ForeignTable(GuardError):
+    """SQL of one module for a table of another."""
+
+
+@dataclass
+class Operation:
+    """A request, handler or call, and what it has committed so far."""
+
+    kind: str
+    name: str
+    commits: Counter[str] = field(default_factory=Counter)
+    first_commit_at: dict[str, str] = field(default_factory=dict)
+
+
+_operation: ContextVar[Operation | None] = ContextVar("operation", default=None)
+
+
+@contextmanager
+def operation(kind: str, name: str) -> Iterator[Operation]:
+    """Count commits anew: what runs inside is one request, handler or call."""
+    current = Operation(kind, name)
+    token = _operation.set(current)
+    try:
+        yield current
+    finally:
+        _operation.reset(token)
+
+
+class OperationMiddleware:
+    """Every request is an operation."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with operation("request", f"{request.method} {request.path}"):
+            return self.get_response(request)
+
+
+def install() -> None:
+    """Watch every connection made from now on."""
+    connection_created.connect(_watch, dispatch_uid="extraction.boundaries.guards")
+    for connection in connections.all(initialized_only=True):
+        _watch(None, connection)
+
+
+def _watch(sender: object, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if _mode() == "off" or connection.alias not in _module_of_alias() or hasattr(connection, "_guard"):
+        return
+    connection._guard = _Guard(connection)  # type: ignore[attr-defined]
+
+
+class _Guard:
+    """Sees the statements and the commits of one connection."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self.module = _module_of_alias()[connection.alias]
+        self.wrote = False
+        connection.execute_wrappers.append(self.execute)
+        self.really_commit, self.really_release = connection.commit, connection.savepoint_commit
+        connection.commit = self.commit  # type: ignore[method-assign]
+        connection.savepoint_commit = self.release  # type: ignore[method-assign]
+
+    def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
+        tables, writes = _read(text)
+        for owner, table in tables:
+            if owner != self.module:
+                _report(
+                    ForeignTable,
+                    f"{self.module} runs SQL for {owner}'s table {table}; should {self.module} know it at all? Ask "
+                    f"{owner} with a call of contracts/{owner}.py, or hear one of its events",
+                )
+        in_transaction = _in_transaction(self.connection)
+        if in_transaction and (foreign := [other for other in _open_modules() if other != self.module]):
+            _report(
+                ForeignTransaction,
+                f"{self.module} runs SQL inside an open transaction of {', '.join(foreign)}; end that first, or "
+                "publish an event in it",
+            )
+        result = execute(sql, params, many, context)
+        if writes and tables:
+            if in_transaction:
+                self.wrote = True
+            else:
+                self._committed()
+        return result
+
+    def commit(self) -> None:
+        self.really_commit()
+        self._end_of_transaction()
+
+    def release(self, sid: str) -> None:
+        self.really_release(sid)
+        if self.wrote and not _in_transaction(self.connection):  # the outermost block inside a TestCase
+            self._end_of_transaction()
+
+    def _end_of_transaction(self) -> None:
+        if self.wrote:
+            self.wrote = False
+            self._committed()
+
+    def _committed(self) -> None:
+        current = _operation.get()
+        if current is None:
+            return
+        current.commits[self.module] += 1
+        if current.commits[self.module] == 1:
+            current.first_commit_at[self.module] = _call_site()
+            return
+        _report(
+            SecondCommit,
+            f"{current.kind} {current.name} commits a second time in {self.module} (first at "
+            f"{current.first_commit_at[self.module]}); one operation, one transaction: if the module moves between "
+            "the two, the first cannot be undone or replayed",
+        )
+
+
+def _report(guard: type[GuardError], message: str) -> None:
+    site = _call_site()
+    if _mode() == "raise":
+        raise guard(f"{site}: {message}")
+    log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
+
+
+def _mode() -> str:
+    return str(settings.EXTRACTION.get("guards", "log"))
+
+
+@cache
+def _module_of_alias() -> dict[str, str]:
+    """Module by alias, for aliases that serve one module only."""
+    served = Counter(module["database"] for module in settings.EXTRACTION["modules"].values())
+    return {
+        module["database"]: name
+        for name, module in settings.EXTRACTION["modules"].items()
+        if served[module["database"]] == 1
+    }
+
+
+@cache
+def _owners() -> dict[str, str]:
+    """Module by table name."""
+    owner = {app: name for name, module in settings.EXTRACTION["modules"].items() for app in module["apps"]}
+    return {
+        model._meta.db_table: owner[config.name]
+        for config in apps.get_app_configs()
+        if config.name in owner
+        for model in config.get_models(include_auto_created=True)
+    }
+
+
+@cache
+def _table_names() -> re.Pattern[str]:
+    names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True))
+    return re.compile(rf"'(?:[^']|'')*'|(?<![\w.\"])\"?(?:\w+\"?\.\"?)?({names or '(?!)'})\b(?!\"?\.)\"?", re.IGNORECASE)
+
+
+_WRITE = re.compile(r"\s*(?:insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
+_WRITE_IN_CTE = re.compile(r"\s*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S)
+
+
+@lru_cache(maxsize=4096)
+def _read(sql: str) -> tuple[frozenset[tuple[str, str]], bool]:
+    """Tables of modules that a statement names, with their owners, and whether it writes."""
+    owners = _owners()
+    found = frozenset(
+        (owners[name], name) for match in _table_names().finditer(sql) if (name := match[1]) and name in owners
+    )
+    return found, bool(_WRITE.match(sql) or _WRITE_IN_CTE.match(sql))
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """In an atomic block that is not the one a TestCase wraps around a test."""
+    return any(not block._from_testcase for block in connection.atomic_blocks)  # type: ignore[attr-defined]
+
+
+def _open_modules() -> list[str]:
+    module_of = _module_of_alias()
+    return [
+        module_of[connection.alias]
+        for connection in connections.all(initialized_only=True)
+        if connection.alias in module_of and _in_transaction(connection)
+    ]
+
+
+def _call_site() -> str:
+    """File, line and function of the project's own frame that is nearest to the statement."""
+    for frame in reversed(traceback.extract_stack()):
+        if "site-packages" not in frame.filename and frame.filename != __file__ and "/lib/python" not in frame.filename:
+            return f"{frame.filename}:{frame.lineno} in {frame.name}"
+    return "?"

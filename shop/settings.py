@@ -1,0 +1,239 @@
+"""Settings from the environment; what `manage.py up` makes stands in var/env, and the real environment wins.
+
+A wrong value stops the start with the name of its variable.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError
+from joserfc.jwk import KeySet, OKPKey
+
+from shop import isolation
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+STATE_DIR = env.path("SHOP_STATE_DIR", BASE_DIR / "var")
+env.read_env(str(env.path("SHOP_ENV_FILE", STATE_DIR / "env")), recurse=False)
+
+
+def database(variable: str, *, schema: str) -> dict[str, Any]:
+    """A Django database from a URL of the environment."""
+    url = env.str(variable, "")
+    if not url:
+        # No server is known: a socket folder that is not there, so that the first query says so.
+        return {"ENGINE": "django.db.backends.postgresql", "HOST": str(STATE_DIR / "no-server"), "NAME": schema}
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{variable}: {error}") from None
+    if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or not parts.path.strip("/"):
+        raise ImproperlyConfigured(f"{variable} is not of the form postgresql://role:password@host:port/database")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": unquote(parts.hostname),
+        "PORT": port or 5432,
+        "NAME": unquote(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 3, "application_name": f"{UNIT}:{schema}"},
+        "TEST": {"MIGRATE": True},
+    }
+
+
+def signing_key(variable: str) -> OKPKey | None:
+    """A private Ed25519 key in JWK form."""
+    text = env.str(variable, "")
+    try:
+        return OKPKey.import_key(json.loads(text)) if text else None
+    except Exception as error:
+        raise ImproperlyConfigured(f"{variable} is not an Ed25519 key in JWK form ({type(error).__name__})") from None
+
+
+def public_keys(variable: str) -> KeySet:
+    """Public keys in JWKS form."""
+    text = env.str(variable, "")
+    try:
+        return KeySet.import_key_set(json.loads(text)) if text else KeySet([])
+    except Exception as error:
+        raise ImproperlyConfigured(f"{variable} is not a key set in JWKS form ({type(error).__name__})") from None
+
+
+try:
+    UNIT = env.str("SHOP_UNIT", "monolith")
+    ALL_MODULES = sorted(path.parent.name for path in (BASE_DIR / "modules").glob("*/apps.py"))
+    MODULES = sorted(env.list("SHOP_MODULES", ALL_MODULES))
+    if unknown := sorted(set(MODULES) - set(ALL_MODULES)):
+        raise ImproperlyConfigured(f"SHOP_MODULES names {', '.join(unknown)}; there are {', '.join(ALL_MODULES)}")
+    isolation.block(set(ALL_MODULES) - set(MODULES))
+
+    DEBUG = env.bool("DEBUG", False)
+    SECRET_KEY = env.str("SECRET_KEY", "")
+    SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+    BEHIND_HTTPS = env.bool("BEHIND_HTTPS", not DEBUG)
+
+    IDENTITY_SIGNING_KEY = signing_key("IDENTITY_SIGNING_KEY")
+    IDENTITY_PUBLIC_KEYS = public_keys("IDENTITY_PUBLIC_KEYS")
+    SERVICE_SIGNING_KEY = signing_key("SERVICE_SIGNING_KEY")
+    SERVICE_PUBLIC_KEYS = public_keys("SERVICE_PUBLIC_KEYS")
+
+    CONTRACTS_STRICT = env.bool("CONTRACTS_STRICT", DEBUG)
+    GUARDS = env.str("GUARDS", "raise" if DEBUG else "log")
+    if GUARDS not in ("raise", "log", "off"):
+        raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
+    REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
+    BROKER_URL = env.str("BROKER_URL", "")
+    LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
+    TIME_ZONE = env.str("TZ", "UTC")
+    DATABASES = {
+        "default": database("PLATFORM_DATABASE_URL", schema="platform"),
+        **{module: database(f"{module.upper()}_DATABASE_URL", schema=module) for module in MODULES},
+    }
+    PAYMENT_SETTINGS = {
+        "callback_url": env.str("PAYMENT_CALLBACK_URL", ""),
+        "webhook_secret": env.str("PAYMENT_WEBHOOK_SECRET", ""),
+    }
+    ORDER_EXPIRES_S = env.float("ORDER_EXPIRES_S", 120.0)
+except EnvError as error:
+    raise ImproperlyConfigured(str(error)) from None
+
+EXTRACTION = {
+    "modules": {
+        module: {"apps": [f"modules.{module}"], "database": module, "schema": module, "urls": [f"/api/{module}/"]}
+        for module in MODULES
+    },
+    "guards": GUARDS,
+}
+
+INSTALLED_APPS = [
+    "shop",
+    "contracts.runtime",
+    *[f"modules.{module}" for module in MODULES],
+    "extraction",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_structlog",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "contracts.runtime.middleware.TraceMiddleware",
+    "extraction.boundaries.guards.OperationMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "contracts.runtime.identity.IdentityMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+DEBUG_TOOLBAR = DEBUG and env.bool("DEBUG_TOOLBAR", False) and "test" not in sys.argv
+if DEBUG_TOOLBAR:
+    INSTALLED_APPS.append("debug_toolbar")
+    MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    INTERNAL_IPS = ["127.0.0.1"]
+    DEBUG_TOOLBAR_CONFIG = {"TOOLBAR_STORE_CLASS": "debug_toolbar.store.DatabaseStore"}
+
+ROOT_URLCONF = "shop.urls"
+WSGI_APPLICATION = "shop.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASE_ROUTERS = ["shop.routers.ModuleRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+LANGUAGE_CODE = "en"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = STATE_DIR / "static"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "sign-in"
+
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
+SESSION_COOKIE_HTTPONLY = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "contracts.runtime.identity.BearerAuthentication",
+        "contracts.runtime.identity.IdentitySessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "contracts.runtime.problems.answer",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Shop",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_DEFAULT_QUEUE = UNIT
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 30
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 10_000
+CELERY_TIMEZONE = TIME_ZONE
+if BROKER_URL.startswith("pgmq:"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "init_extension": False,
+        "visibility_timeout": 60,
+        "pool_size": 4,
+        "pool_timeout": 2,
+        "wait_time_seconds": 1,
+        "poll_interval_ms": 50,
+        "polling_interval": 0.05,
+    }
+CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "run" / f"{UNIT}.beat")
+CELERY_BEAT_SCHEDULE = {
+    "relay": {"task": "contracts.runtime.tasks.relay_all", "schedule": 1.0, "options": {"expires": 5}},
+    "purge": {"task": "contracts.runtime.tasks.purge_all", "schedule": 3600.0, "options": {"expires": 600}},
+}
+
+from shop.logs import LOGGING, configure_structlog  # noqa: E402
+
+LOGGING = {**LOGGING, "root": {**LOGGING["root"], "level": LOG_LEVEL}}
+configure_structlog()
