@@ -35,7 +35,7 @@ class ModuleRouter:
             return False
         if app_label == RUNTIME:
             return db in self.aliases
-        return self.alias_of.get(app_label, "default") == db
+        return bool(self.alias_of.get(app_label, "default") == db)
 
     def _alias(self, label: str, instance: Model | None) -> str | None:
         if label == RUNTIME:

@@ -4,6 +4,7 @@ A wrong value stops the start with the name of its variable.
 """
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,9 @@ try:
 
     DEBUG = env.bool("DEBUG", False)
     SECRET_KEY = env.str("SECRET_KEY", "")
-    SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+    SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
-    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+    CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     BEHIND_HTTPS = env.bool("BEHIND_HTTPS", not DEBUG)
 
     IDENTITY_SIGNING_KEY = signing_key("IDENTITY_SIGNING_KEY")
@@ -93,7 +94,7 @@ try:
         raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
     REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
     BROKER_URL = env.str("BROKER_URL", "")
-    LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
+    LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
     TIME_ZONE = env.str("TZ", "UTC")
     DATABASES = {
         "default": database("PLATFORM_DATABASE_URL", schema="platform"),
@@ -107,7 +108,7 @@ try:
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
 
-EXTRACTION = {
+EXTRACTION: dict[str, Any] = {
     "modules": {
         module: {"apps": [f"modules.{module}"], "database": module, "schema": module, "urls": [f"/api/{module}/"]}
         for module in MODULES

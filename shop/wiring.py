@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from importlib import import_module
 
-from contracts.runtime import Remote, bind, configure
-from contracts.runtime.definitions import definitions
 from django.conf import settings
 
+from contracts.runtime import Remote, bind, configure
+from contracts.runtime.definitions import definitions
 from extraction.boundaries.guards import operation
 
 

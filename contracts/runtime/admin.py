@@ -1,6 +1,6 @@
 """Admin classes for modules: permissions by Identity, history in the module's own schema."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import admin
 from django.db import models, router
@@ -9,22 +9,20 @@ from django.template.response import TemplateResponse
 
 from contracts.runtime.models import AuditEntry
 
-M = TypeVar("M", bound=models.Model)
 
-
-class ModuleAdmin(admin.ModelAdmin[M]):
+class ModuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A ModelAdmin whose history is written in the module's schema, in the transaction of the change.
 
     Django's own LogEntry has a foreign key to a user in the same database; here users are another module.
     """
 
-    def log_addition(self, request: HttpRequest, obj: M, message: Any) -> None:  # type: ignore[override]
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> None:  # type: ignore[override]
         self._record(request, obj, "added", message)
 
-    def log_change(self, request: HttpRequest, obj: M, message: Any) -> None:  # type: ignore[override]
+    def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> None:  # type: ignore[override]
         self._record(request, obj, "changed", message)
 
-    def log_deletions(self, request: HttpRequest, queryset: models.QuerySet[M]) -> None:  # type: ignore[override]
+    def log_deletions(self, request: HttpRequest, queryset: models.QuerySet[models.Model]) -> None:  # type: ignore[override]
         for obj in queryset:
             self._record(request, obj, "deleted", [])
 
@@ -45,7 +43,7 @@ class ModuleAdmin(admin.ModelAdmin[M]):
         }
         return TemplateResponse(request, "admin/module_history.html", context)
 
-    def _record(self, request: HttpRequest, obj: M, action: str, message: Any) -> None:
+    def _record(self, request: HttpRequest, obj: models.Model, action: str, message: Any) -> None:
         user: Any = request.user
         AuditEntry.objects.using(self._alias()).create(
             actor_id=user.pk,

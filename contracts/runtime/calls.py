@@ -4,7 +4,7 @@ The caller never learns where the module lives. Each call asks the resolver: in 
 implementation answers, elsewhere the HTTP transport carries the same struct.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -22,7 +22,7 @@ _implementations: dict[str, object] = {}
 
 def bind(contract: type[C], implementation: C) -> None:
     """Name the object that answers a contract in this process."""
-    _implementations[_definition(contract).module] = implementation
+    _implementations[_definition(cast(Hashable, contract)).module] = implementation
 
 
 def use(contract: type[C]) -> C:
@@ -31,7 +31,7 @@ def use(contract: type[C]) -> C:
     Raises, from a call: the contract's declared errors; Unavailable; CallInTransaction while a transaction of any
     module is open in this thread.
     """
-    return cast(C, _proxy(contract))
+    return cast(C, _proxy(cast(Hashable, contract)))
 
 
 def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
@@ -54,7 +54,7 @@ def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
 
 
 @cache
-def _definition(contract: type) -> Definition:
+def _definition(contract: Hashable) -> Definition:
     for definition in definitions().values():
         if definition.protocol is contract:
             return definition
@@ -75,7 +75,7 @@ class _Proxy:
 
 
 @cache
-def _proxy(contract: type) -> _Proxy:
+def _proxy(contract: Hashable) -> _Proxy:
     return _Proxy(_definition(contract))
 
 

@@ -15,15 +15,15 @@ def contracts_agree_with_handlers(app_configs: Sequence[Any] | None, **_: Any) -
     """E001 heard and not handled, E002 an event type that nobody publishes, E003 a name of another module."""
     found: list[CheckMessage] = []
     for module, definition in definitions().items():
-        for struct in definition.publishes:
-            if module_of(event_type(struct)) != module:
-                found.append(
-                    Error(
-                        f"contracts/{module}.py publishes {event_type(struct)}",
-                        hint=f"A module publishes its own events: begin the tag with '{module}.'.",
-                        id="contracts.E003",
-                    )
-                )
+        found += [
+            Error(
+                f"contracts/{module}.py publishes {event_type(struct)}",
+                hint=f"A module publishes its own events: begin the tag with '{module}.'.",
+                id="contracts.E003",
+            )
+            for struct in definition.publishes
+            if module_of(event_type(struct)) != module
+        ]
         for subscriber, heard in definition.hears.items():
             if module_of(subscriber) != module:
                 found.append(

@@ -56,10 +56,7 @@ def event_types() -> dict[str, type[msgspec.Struct]]:
 def subscribers_of(type_name: str) -> tuple[str, ...]:
     """Names of all subscribers that hear this type, wherever they live."""
     return tuple(
-        name
-        for definition in definitions().values()
-        for name, heard in definition.hears.items()
-        if heard == type_name
+        name for definition in definitions().values() for name, heard in definition.hears.items() if heard == type_name
     )
 
 

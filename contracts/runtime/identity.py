@@ -7,6 +7,7 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
@@ -23,6 +24,8 @@ VALID_S = 12 * 3600
 
 def token_for(identity: Identity) -> str:
     """A bearer token that any unit can verify. Needs IDENTITY_SIGNING_KEY, which only the users module has."""
+    if settings.IDENTITY_SIGNING_KEY is None:
+        raise ImproperlyConfigured("IDENTITY_SIGNING_KEY is not set: this unit cannot sign identities")
     return sign(
         {"sub": str(identity.id), "email": identity.email, "name": identity.name, "role": identity.role},
         settings.IDENTITY_SIGNING_KEY,

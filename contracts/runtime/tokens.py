@@ -25,9 +25,9 @@ def verify(token: str, keys: KeySet, *, audience: str) -> dict[str, Any]:
     """The claims of a valid token. Raises InvalidToken."""
     try:
         claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
-        jwt.JWTClaimsRegistry(
-            aud={"essential": True, "value": audience}, exp={"essential": True}, leeway=5
-        ).validate(claims)
+        jwt.JWTClaimsRegistry(aud={"essential": True, "value": audience}, exp={"essential": True}, leeway=5).validate(
+            claims
+        )
     except (JoseError, ValueError) as error:
         raise InvalidToken(str(error) or type(error).__name__) from error
     return dict(claims)

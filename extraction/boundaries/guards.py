@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.apps import apps
@@ -170,6 +170,10 @@ def _report(guard: type[GuardError], message: str) -> None:
     log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
 
 
+def _modules() -> dict[str, dict[str, Any]]:
+    return cast(dict[str, Any], settings.EXTRACTION)["modules"]  # type: ignore[no-any-return]
+
+
 def _mode() -> str:
     return str(settings.EXTRACTION.get("guards", "log"))
 
@@ -177,18 +181,14 @@ def _mode() -> str:
 @cache
 def _module_of_alias() -> dict[str, str]:
     """Module by alias, for aliases that serve one module only."""
-    served = Counter(module["database"] for module in settings.EXTRACTION["modules"].values())
-    return {
-        module["database"]: name
-        for name, module in settings.EXTRACTION["modules"].items()
-        if served[module["database"]] == 1
-    }
+    served = Counter(module["database"] for module in _modules().values())
+    return {module["database"]: name for name, module in _modules().items() if served[module["database"]] == 1}
 
 
 @cache
 def _owners() -> dict[str, str]:
     """Module by table name."""
-    owner = {app: name for name, module in settings.EXTRACTION["modules"].items() for app in module["apps"]}
+    owner = {app: name for name, module in _modules().items() for app in module["apps"]}
     return {
         model._meta.db_table: owner[config.name]
         for config in apps.get_app_configs()
@@ -200,7 +200,9 @@ def _owners() -> dict[str, str]:
 @cache
 def _table_names() -> re.Pattern[str]:
     names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True))
-    return re.compile(rf"'(?:[^']|'')*'|(?<![\w.\"])\"?(?:\w+\"?\.\"?)?({names or '(?!)'})\b(?!\"?\.)\"?", re.IGNORECASE)
+    return re.compile(
+        rf"'(?:[^']|'')*'|(?<![\w.\"])\"?(?:\w+\"?\.\"?)?({names or '(?!)'})\b(?!\"?\.)\"?", re.IGNORECASE
+    )
 
 
 _WRITE = re.compile(r"\s*(?:insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
