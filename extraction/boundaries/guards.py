@@ -11,6 +11,7 @@ They watch every connection of this process through `connection_created`; no cod
 counts as a write by its first keyword, so a SELECT of a function that writes is not seen.
 """
 
+import os
 import re
 import traceback
 from collections import Counter
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from django.apps import apps
@@ -104,8 +105,10 @@ class _Guard:
         self.module = _module_of_alias()[connection.alias]
         self.wrote = False
         connection.execute_wrappers.append(self.execute)
-        self.really_commit, self.really_release = connection.commit, connection.savepoint_commit
+        self.really_commit, self.really_rollback = connection.commit, connection.rollback
+        self.really_release = connection.savepoint_commit
         connection.commit = self.commit  # type: ignore[method-assign]
+        connection.rollback = self.rollback  # type: ignore[method-assign]
         connection.savepoint_commit = self.release  # type: ignore[method-assign]
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -125,29 +128,37 @@ class _Guard:
                 f"{self.module} runs SQL inside an open transaction of {', '.join(foreign)}; end that first, or "
                 "publish an event in it",
             )
-        result = execute(sql, params, many, context)
         if writes and tables:
             if in_transaction:
                 self.wrote = True
             else:
-                self._committed()
-        return result
+                self._count_commit()
+        return execute(sql, params, many, context)
 
     def commit(self) -> None:
+        try:
+            self._end_of_transaction()
+        except GuardError:
+            self.connection.rollback()
+            raise
         self.really_commit()
-        self._end_of_transaction()
 
     def release(self, sid: str) -> None:
-        self.really_release(sid)
-        if self.wrote and not _in_transaction(self.connection):  # the outermost block inside a TestCase
+        if not _in_transaction(self.connection):  # the outermost block inside a TestCase
             self._end_of_transaction()
+        self.really_release(sid)
+
+    def rollback(self) -> None:
+        self.wrote = False
+        self.really_rollback()
 
     def _end_of_transaction(self) -> None:
         if self.wrote:
             self.wrote = False
-            self._committed()
+            self._count_commit()
 
-    def _committed(self) -> None:
+    def _count_commit(self) -> None:
+        """Called just before a commit, so that a refused one leaves nothing behind."""
         current = _operation.get()
         if current is None:
             return
@@ -159,7 +170,7 @@ class _Guard:
             SecondCommit,
             f"{current.kind} {current.name} commits a second time in {self.module} (first at "
             f"{current.first_commit_at[self.module]}); one operation, one transaction: if the module moves between "
-            "the two, the first cannot be undone or replayed",
+            "the two, the first can be neither undone nor replayed",
         )
 
 
@@ -171,7 +182,8 @@ def _report(guard: type[GuardError], message: str) -> None:
 
 
 def _modules() -> dict[str, dict[str, Any]]:
-    return cast(dict[str, Any], settings.EXTRACTION)["modules"]  # type: ignore[no-any-return]
+    modules: dict[str, dict[str, Any]] = settings.EXTRACTION["modules"]
+    return modules
 
 
 def _mode() -> str:
@@ -237,5 +249,5 @@ def _call_site() -> str:
     """File, line and function of the project's own frame that is nearest to the statement."""
     for frame in reversed(traceback.extract_stack()):
         if "site-packages" not in frame.filename and frame.filename != __file__ and "/lib/python" not in frame.filename:
-            return f"{frame.filename}:{frame.lineno} in {frame.name}"
+            return f"{os.path.relpath(frame.filename)}:{frame.lineno} in {frame.name}"
     return "?"
