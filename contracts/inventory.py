@@ -99,6 +99,10 @@ class Inventory(Protocol):
         """Products on sale whose name or sku contains `search`; `limit` at most 100."""
         ...
 
+    def categories(self) -> tuple[str, ...]:
+        """Categories that have a product on sale, in alphabetical order."""
+        ...
+
     def product(self, *, sku: str) -> Product:
         """Raises UnknownProduct."""
         ...
@@ -121,7 +125,7 @@ class Inventory(Protocol):
 
 
 CONTRACT = Inventory
-READS = ("catalogue", "product", "quote", "holdings", "holding", "stock_differences")
+READS = ("catalogue", "categories", "product", "quote", "holdings", "holding", "stock_differences")
 ERRORS = (UnknownProduct,)
 PUBLISHES = (StockReserved, StockRejected, StockReleased)
 HEARS = {
