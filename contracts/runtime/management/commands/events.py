@@ -1,4 +1,4 @@
-"""`manage.py events list | show | replay | purge`: what the outboxes of this unit hold, and the way out of dead ends."""
+"""`manage.py events list | show | replay | purge`: what the outboxes of this unit hold, and the way out of a dead key."""
 
 import json
 from argparse import ArgumentParser

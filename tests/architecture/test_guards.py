@@ -1,0 +1,172 @@
+"""Each runtime guard is broken on purpose and seen to catch it, inside a TestCase transaction and outside of one."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from django.db import transaction as django_transaction
+from django.test import RequestFactory
+from pytest_django.fixtures import SettingsWrapper
+
+from contracts.runtime import CallInTransaction, transaction, use
+from contracts.users import Users
+from extraction.boundaries.guards import (
+    ForeignTable,
+    ForeignTransaction,
+    OperationMiddleware,
+    SecondCommit,
+    _owners,
+    _read,
+    operation,
+)
+
+
+@pytest.fixture(params=["in a test transaction", "with real commits"])
+def database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways in which a project's tests meet the database."""
+    request.getfixturevalue("db" if request.param == "in a test transaction" else "transactional_db")
+    yield
+
+
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.django_db(databases="__all__")]
+
+
+def table_of(module: str) -> str:
+    return min(table for table, owner in _owners().items() if owner == module)
+
+
+def write(module: str) -> None:
+    """A write that changes nothing."""
+    with connections[module].cursor() as cursor:
+        cursor.execute(f'DELETE FROM "{table_of(module)}" WHERE false')
+
+
+def test_refuses_a_transaction_of_one_module_inside_anothers() -> None:
+    with pytest.raises(ForeignTransaction, match=r"test_guards\.py:\d+ in write: inventory .* of orders"):
+        with transaction("orders"):
+            write("orders")
+            with transaction("inventory"):
+                write("inventory")
+
+
+def test_allows_one_transaction_after_the_other() -> None:
+    for module in ("orders", "inventory", "orders"):
+        with transaction(module):
+            write(module)
+
+
+def test_refuses_a_contract_call_inside_a_transaction() -> None:
+    with pytest.raises(CallInTransaction, match=r"users\.sign_in was called inside a transaction of orders"):
+        with transaction("orders"):
+            use(Users).sign_in(email="a@b.example", password="c")
+
+
+@pytest.mark.parametrize("kind", ["request", "handler", "call"])
+def test_refuses_a_second_commit_in_one_module_within_one_operation(kind: str) -> None:
+    with operation(kind, "checkout"), pytest.raises(SecondCommit, match=rf"{kind} checkout commits a second time in orders"):
+        for _ in range(2):
+            with transaction("orders"):
+                write("orders")
+
+
+def test_refuses_a_second_commit_of_a_request() -> None:
+    def view(request: object) -> None:
+        for _ in range(2):
+            with transaction("orders"):
+                write("orders")
+
+    with pytest.raises(SecondCommit, match="request POST /api/orders/"):
+        OperationMiddleware(view)(RequestFactory().post("/api/orders/"))  # type: ignore[arg-type]
+
+
+def test_counts_a_write_without_a_transaction_as_a_commit() -> None:
+    with operation("request", "checkout"), pytest.raises(SecondCommit):
+        write("orders")
+        write("orders")
+
+
+def test_allows_one_commit_in_each_module_and_reads_at_will() -> None:
+    with operation("request", "checkout"):
+        for module in ("orders", "inventory"):
+            with transaction(module), connections[module].cursor() as cursor:
+                cursor.execute(f'SELECT count(*) FROM "{table_of(module)}"')
+                with django_transaction.atomic(using=module):  # a savepoint is no commit
+                    write(module)
+                write(module)
+            with transaction(module), connections[module].cursor() as cursor:
+                cursor.execute(f'SELECT count(*) FROM "{table_of(module)}"')
+
+
+def test_a_rolled_back_transaction_is_no_commit() -> None:
+    with operation("request", "checkout"):
+        with pytest.raises(ZeroDivisionError), transaction("orders"):
+            write("orders")
+            raise ZeroDivisionError
+        with transaction("orders"):
+            write("orders")
+
+
+def test_a_nested_operation_counts_for_itself() -> None:
+    with operation("request", "checkout"), transaction("orders"):
+        write("orders")
+        with operation("handler", "orders.confirm"):
+            pass
+
+
+def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
+    table = table_of("payments")
+    with pytest.raises(ForeignTable, match=rf"test_guards\.py:\d+ in .*: orders runs SQL for payments's table {table}"):
+        with connections["orders"].cursor() as cursor:
+            cursor.execute(f'SELECT * FROM "{table}"')
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'SELECT 1 FROM "{t}"',
+        "SELECT 1 FROM {t}",
+        'SELECT 1 FROM "payments"."{t}"',
+        "SELECT 1 FROM payments.{t} AS x",
+        'SELECT 1 FROM a JOIN "{t}" ON true',
+        "INSERT INTO {t} VALUES (1)",
+        "with x as (delete from {t} returning 1) select * from x",
+        "SELECT 1 FROM a, {t}",
+    ],
+)
+def test_sees_a_table_however_it_is_written(sql: str) -> None:
+    table = table_of("payments")
+    assert ("payments", table) in _read(sql.format(t=table))[0]
+
+
+def test_does_not_take_a_string_or_a_column_for_a_table() -> None:
+    table = table_of("payments")
+    assert not _read(f"SELECT 'about {table}' FROM other WHERE other.{table} = 1")[0]
+    assert not _read(f'SELECT "{table}"."id"')[0]
+
+
+def test_only_logs_in_production_with_the_call_site(settings: SettingsWrapper, caplog: pytest.LogCaptureFixture) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    with caplog.at_level(logging.WARNING), transaction("orders"):
+        write("orders")
+        with transaction("inventory"):
+            write("inventory")
+    assert "ForeignTransaction" in caplog.text
+    assert "test_guards.py" in caplog.text
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_refused_second_commit_is_rolled_back() -> None:
+    with connections["orders"].cursor() as cursor:
+        cursor.execute("DELETE FROM outbox")
+    with operation("request", "checkout"), pytest.raises(SecondCommit):
+        for key in ("first", "second"):
+            with transaction("orders"), connections["orders"].cursor() as cursor:
+                write("orders")
+                cursor.execute(
+                    "INSERT INTO outbox (id, type, key, data, traceparent) VALUES (gen_random_uuid(), 't', %s, '{}', '')",
+                    [key],
+                )
+    with connections["orders"].cursor() as cursor:
+        cursor.execute("SELECT key FROM outbox")
+        assert cursor.fetchall() == [("first",)]

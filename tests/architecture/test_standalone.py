@@ -1,0 +1,44 @@
+"""Each module boots alone: only itself and the contracts, the others blocked from import, logged in as its own role."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+
+
+def run(module: str, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") and not name.endswith(("_DATABASE_URL", "BROKER_URL"))
+    }
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**environment, "SHOP_MODULES": module, "SHOP_UNIT": module},
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+
+
+@pytest.mark.parametrize("module", settings.ALL_MODULES)
+def test_the_tests_of_a_module_pass_without_the_others(module: str) -> None:
+    done = run(module, "-m", "pytest", f"modules/{module}", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("module", settings.ALL_MODULES)
+def test_a_blocked_module_cannot_be_imported(module: str) -> None:
+    other = next(name for name in settings.ALL_MODULES if name != module)
+    done = run(module, "-c", f"import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'; django.setup(); "
+               f"import modules.{other}.models")  # fmt: skip
+    assert done.returncode == 1
+    assert f"modules.{other}" in done.stderr
+    assert "ask it with a contract call or tell it with an event" in done.stderr

@@ -1,0 +1,303 @@
+"""Events: written with their cause, handled once, in order of their key, never lost."""
+
+import json
+import threading
+import time
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.db.transaction import TransactionManagementError
+from msgspec import Struct
+from uuid_utils.compat import uuid7
+
+from contracts.orders import OrderPlaced
+from contracts.runtime import HandlerInTransaction, UnknownEvent, UnknownSubscriber, events, outbox, publish, transaction
+from contracts.runtime.dispatch import dispatch, envelope_of, handle, pause_s
+from contracts.runtime.models import Delivery, InboxEntry, OutboxEvent
+from contracts.runtime.tasks import purge, relay
+from tests.contracts.conftest import Ears, placed, publish_cancelled, publish_placed
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+RESERVE, EXPECT = "inventory.reserve_stock", "payments.expect"
+
+
+def deliveries(**wanted: Any) -> list[Delivery]:
+    return list(Delivery.objects.using("orders").filter(**wanted).order_by("id"))
+
+
+def make_due() -> None:
+    Delivery.objects.using("orders").update(available_at="2000-01-01T00:00Z")
+
+
+def test_an_event_reaches_each_subscriber_once_after_the_commit(ears: Ears) -> None:
+    with transaction("orders"):
+        publish(event := placed())
+        assert ears.heard == []
+    assert sorted(ears.heard) == [(RESERVE, event), (EXPECT, event)]
+    assert {row.state for row in deliveries()} == {"done"}
+    assert InboxEntry.objects.using("inventory").count() == InboxEntry.objects.using("payments").count() == 1
+
+
+def test_an_event_of_a_rolled_back_transaction_never_was(ears: Ears) -> None:
+    with pytest.raises(ZeroDivisionError), transaction("orders"):
+        publish(placed())
+        raise ZeroDivisionError
+    assert ears.heard == []
+    assert not OutboxEvent.objects.using("orders").exists()
+
+
+def test_publishing_needs_a_transaction_of_the_publisher() -> None:
+    with pytest.raises(TransactionManagementError, match=r"with transaction\('orders'\)"):
+        publish(placed())
+    with pytest.raises(TransactionManagementError), transaction("inventory"):
+        publish(placed())
+
+
+def test_a_struct_that_no_contract_publishes_is_refused() -> None:
+    class Gossip(Struct, tag="orders.gossip.v1"):
+        pass
+
+    with pytest.raises(UnknownEvent, match="no contract's PUBLISHES"), transaction("orders"):
+        publish(Gossip())
+
+
+def test_a_handler_that_fails_is_tried_again_by_the_relay_and_the_others_are_not(ears: Ears) -> None:
+    ears.fails.add(RESERVE)
+    event = publish_placed()
+    assert ears.heard == [(EXPECT, event)]
+    (parked,) = deliveries(state="pending")
+    assert (parked.subscriber, parked.attempts, parked.last_error) == (RESERVE, 1, "RuntimeError: out of paper")
+    ears.fails.clear()
+    make_due()
+    assert relay("orders") == 1
+    assert ears.heard == [(EXPECT, event), (RESERVE, event)]
+
+
+def test_an_effect_and_its_inbox_entry_commit_together_or_not_at_all(ears: Ears) -> None:
+    ears.fails.add(RESERVE)
+    publish_placed()
+    assert not InboxEntry.objects.using("inventory").exists()
+
+
+def test_a_handler_killed_after_its_commit_does_not_act_twice(ears: Ears) -> None:
+    event = publish_placed()
+    Delivery.objects.using("orders").update(state="pending", lease_until="2000-01-01T00:00Z")
+    make_due()
+    relay("orders")
+    assert ears.of(RESERVE) == [event]
+    assert {row.state for row in deliveries()} == {"done"}
+
+
+def test_a_delivery_that_another_process_holds_is_left_alone_until_its_lease_ends(ears: Ears) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    publish_placed()
+    ears.fails.clear()
+    make_due()
+    held = deliveries(subscriber=RESERVE)[0]
+    assert outbox.run("orders", "claim", id=held.id, lease_s=60)
+    relay("orders")
+    assert ears.of(RESERVE) == []
+    Delivery.objects.using("orders").filter(id=held.id).update(lease_until="2000-01-01T00:00Z")
+    relay("orders")
+    assert len(ears.of(RESERVE)) == 1
+
+
+def test_two_relays_at_once_share_the_work_and_repeat_none_of_it(ears: Ears) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    for _ in range(20):
+        publish_placed()
+    ears.fails.clear()
+    make_due()
+
+    def run() -> None:
+        relay("orders")
+        connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ears.heard) == 40
+    assert len({(name, event.order_id) for name, event in ears.heard}) == 40
+
+
+def test_a_poisoned_event_parks_its_key_and_no_other(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One subscriber, two events: the second waits for the first, other keys do not."""
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: (RESERVE,))
+    ears.fails.add(RESERVE)
+    poisoned = publish_placed()
+    ears.fails.clear()
+    later = publish_placed(poisoned.order_id)
+    other = publish_placed()
+    assert ears.of(RESERVE) == [other]
+    make_due()
+    relay("orders")
+    assert ears.of(RESERVE) == [other, poisoned, later]
+
+
+def test_a_dead_event_still_holds_its_key_until_it_is_replayed(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: (RESERVE,))
+    monkeypatch.setattr("contracts.runtime.dispatch.MOST_ATTEMPTS", 1)
+    ears.fails.add(RESERVE)
+    dead = publish_placed()
+    ears.fails.clear()
+    later = publish_placed(dead.order_id)
+    make_due()
+    relay("orders")
+    assert [row.state for row in deliveries()] == ["dead", "pending"]
+    assert ears.heard == []
+    call_command("events", "replay", str(envelope_of("orders", deliveries()[0].event_id).id))
+    assert "1 handled" in capsys.readouterr().out
+    assert ears.of(RESERVE) == [dead, later]
+
+
+def test_ten_failures_make_it_dead_and_the_pause_grows(ears: Ears) -> None:
+    ears.fails.update({RESERVE})
+    publish_placed()
+    for _ in range(12):
+        make_due()
+        relay("orders")
+    (dead,) = deliveries(subscriber=RESERVE)
+    assert (dead.state, dead.attempts) == ("dead", 10)
+    assert max(pause_s(1) for _ in range(50)) <= 1.2
+    assert max(pause_s(9) for _ in range(50)) > 50
+    assert len({pause_s(5) for _ in range(50)}) > 40
+
+
+def test_dead_rows_do_not_starve_the_batch(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contracts.runtime.tasks.BATCH", 2)
+    monkeypatch.setattr("contracts.runtime.dispatch.MOST_ATTEMPTS", 1)
+    ears.fails.update({RESERVE, EXPECT})
+    for _ in range(5):
+        publish_placed()
+    ears.fails.clear()
+    monkeypatch.setattr("contracts.runtime.events.dispatch", None, raising=False)
+    fresh = publish_placed()
+    make_due()
+    relay("orders")
+    assert (RESERVE, fresh) in ears.heard
+
+
+def test_a_renamed_subscriber_leaves_a_dead_delivery_that_somebody_sees(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: ("inventory.reserve_stock_old",))
+    publish_placed()
+    make_due()
+    relay("orders")
+    (orphan,) = deliveries()
+    assert orphan.state == "dead"
+    assert "no contract names this subscriber" in orphan.last_error
+
+
+def test_an_unknown_event_type_is_refused_by_name_and_stays(ears: Ears) -> None:
+    publish_placed()
+    envelope = envelope_of("orders", deliveries()[0].event_id)
+    with pytest.raises(UnknownEvent, match=r"orders\.order_placed\.v9"):
+        handle(RESERVE, Struct_replace(envelope, type="orders.order_placed.v9"))
+    with pytest.raises(UnknownSubscriber, match="renamed or removed"):
+        handle("inventory.gone", envelope)
+
+
+def Struct_replace(envelope: Any, **changes: Any) -> Any:  # noqa: N802
+    import msgspec
+
+    return msgspec.structs.replace(envelope, **changes)
+
+
+def test_a_handler_is_never_started_inside_a_transaction(ears: Ears) -> None:
+    publish_placed()
+    envelope = envelope_of("orders", deliveries()[0].event_id)
+    with pytest.raises(HandlerInTransaction, match="inside a transaction of orders"), transaction("orders"):
+        handle(RESERVE, envelope)
+
+
+def test_a_handler_must_be_announced_in_its_contract() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"add it to HEARS"):
+        events.handles(OrderPlaced, name="inventory.eavesdrop")
+    with pytest.raises(ImproperlyConfigured, match=r"orders\.order_placed\.v1"):
+        events.handles(OrderPlaced, name="orders.confirm")
+
+
+def test_the_sequence_of_a_key_is_the_order_of_its_commits(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second transaction of the same key waits before it takes its number."""
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: (RESERVE,))
+    order_id, order = uuid7(), []
+
+    def second() -> None:
+        publish_cancelled(order_id)
+        order.append("second")
+        connections.close_all()
+
+    thread = threading.Thread(target=second)
+    with transaction("orders"):
+        publish(placed(order_id))
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    types = OutboxEvent.objects.using("orders").order_by("seq").values_list("type", flat=True)
+    assert list(types) == ["orders.order_placed.v1", "orders.order_cancelled.v1"]
+
+
+def test_dispatch_gone_wrong_does_not_reach_the_publisher(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contracts.runtime.dispatch.drain_key", lambda *_: 1 / 0)
+    publish_placed()
+    make_due()
+    monkeypatch.undo()
+    relay("orders")
+    assert {row.state for row in deliveries()} == {"done"}
+
+
+def test_purge_deletes_what_is_done_and_keeps_what_is_not(ears: Ears) -> None:
+    publish_placed()
+    ears.fails.add(RESERVE)
+    publish_placed()
+    OutboxEvent.objects.using("orders").update(occurred_at="2000-01-01T00:00Z")
+    Delivery.objects.using("orders").filter(state="done").update(done_at="2000-01-01T00:00Z")
+    assert purge("orders", days=7) == 1
+    assert [row.state for row in deliveries()] == ["pending", "done"]
+    assert InboxEntry.objects.using("payments").count() == 2
+
+
+def test_events_are_listed_and_shown_with_what_holds_them_up(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: (RESERVE,))
+    ears.fails.add(RESERVE)
+    first = publish_placed()
+    publish_placed(first.order_id)
+    call_command("events", "list", "--state", "pending", "--json")
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["subscriber"] for row in listed] == [RESERVE, RESERVE]
+    call_command("events", "show", listed[0]["event"])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["deliveries"][0]["held_up_by"] == listed[1]["event"]
+    call_command("events", "list")
+    assert "orders: 2 pending" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["show", "nonsense"], ["show", str(uuid7())], ["replay"], ["purge", "--older-than", "-1"]])
+def test_events_says_what_to_type_when_asked_wrongly(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"manage\.py events|--dead|takes days"):
+        call_command("events", *arguments, stdout=StringIO())
+
+
+def test_dispatch_takes_up_what_a_slower_process_left_behind(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The delivery that was not the head when it was tried is handled by whoever finishes the head."""
+    monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: (RESERVE,))
+    ears.fails.add(RESERVE)
+    first = publish_placed()
+    ears.fails.clear()
+    second = publish_placed(first.order_id)
+    make_due()
+    dispatch("orders", [deliveries()[0].id])
+    assert ears.of(RESERVE) == [first, second]

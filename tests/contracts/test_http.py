@@ -1,0 +1,176 @@
+"""The HTTP transport between two processes: inventory as a unit of its own, asked from this one."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from django.conf import settings
+from django.db import connections
+from uuid_utils.compat import uuid7
+
+from contracts.inventory import Inventory, Line, UnknownProduct
+from contracts.runtime import NotOfContract, Remote, Unavailable, configure, use
+from contracts.runtime.configuration import configuration
+from contracts.runtime.http import client
+from contracts.runtime.tokens import new_key, sign
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases="__all__"),
+    pytest.mark.skipif("inventory" not in settings.MODULES, reason="inventory is not in this unit"),
+]
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def post(self, path: str, body: bytes = b"{}", **headers: str) -> httpx2.Response:
+        return httpx2.post(f"{self.url}/internal/contracts/{path}", content=body, headers=headers, trust_env=False)
+
+
+@pytest.fixture
+def service(transactional_db: None) -> Iterator[Service]:
+    """Inventory alone, behind gunicorn, on the same database as its own role."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "SHOP_UNIT": "inventory", "SHOP_MODULES": "inventory"}
+    command = [sys.executable, "-m", "gunicorn", "shop.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        _wait(port, process)
+        yield Service(process, f"http://127.0.0.1:{port}")
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            if process.poll() is not None and process.stderr is not None:
+                pytest.fail(process.stderr.read().decode())
+            time.sleep(0.1)
+    pytest.fail("the service did not start in 30 s")
+
+
+@pytest.fixture
+def remote(service: Service) -> Iterator[Service]:
+    """This process asks the service for every inventory call."""
+    before = configuration.resolve
+    client._breaker.cache_clear()
+    configure(resolve={"inventory": Remote("inventory", service.url)}.get)
+    yield service
+    configure(resolve=before)
+    client._breaker.cache_clear()
+
+
+def plant(sku: str) -> None:
+    with connections["inventory"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inventory_product (sku, name, description, category, price_cents, is_on_sale, received, on_hand)"
+            " VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
+            [sku],
+        )
+
+
+def bearer(**changes: str) -> str:
+    assert settings.SERVICE_SIGNING_KEY is not None
+    audience = changes.get("audience", "inventory")
+    return f"Bearer {sign({'iss': 'monolith'}, settings.SERVICE_SIGNING_KEY, audience=audience, valid_s=60)}"
+
+
+def test_a_call_is_answered_by_the_other_process(remote: Service) -> None:
+    sku = "Lämp's \"№1\""
+    plant(sku)
+    quote = use(Inventory).quote(lines=(Line(sku=sku, quantity=3),))
+    assert (quote.total_cents, quote.lines[0].name) == (5997, "Lamp")
+    assert use(Inventory).holding(order_id=uuid7()) is None
+
+
+def test_a_declared_error_crosses_as_itself(remote: Service) -> None:
+    with pytest.raises(UnknownProduct) as caught:
+        use(Inventory).quote(lines=(Line(sku="nope", quantity=1),))
+    assert caught.value.sku == "nope"
+
+
+def test_arguments_are_refused_before_anything_is_sent(remote: Service) -> None:
+    with pytest.raises(NotOfContract):
+        use(Inventory).quote(lines=object())  # type: ignore[arg-type]
+
+
+def test_only_a_unit_with_a_valid_token_is_answered(service: Service) -> None:
+    call = "inventory/stock_differences"
+    assert service.post(call).status_code == 401
+    assert service.post(call, authorization="Bearer nonsense").status_code == 401
+    assert service.post(call, authorization=bearer(audience="payments")).status_code == 401
+    stranger = sign({"iss": "monolith"}, new_key("stranger"), audience="inventory", valid_s=60)
+    assert service.post(call, authorization=f"Bearer {stranger}").status_code == 401
+    assert settings.SERVICE_SIGNING_KEY is not None
+    expired = sign({"iss": "monolith"}, settings.SERVICE_SIGNING_KEY, audience="inventory", valid_s=-60)
+    assert service.post(call, authorization=f"Bearer {expired}").status_code == 401
+    assert service.post(call, authorization=bearer()).status_code == 200
+
+
+def test_a_malformed_call_is_told_what_is_wrong(service: Service) -> None:
+    token = bearer()
+    assert "lines" in service.post("inventory/quote", b"{}", authorization=token).text
+    assert service.post("inventory/quote", b"{", authorization=token).status_code == 400
+    assert service.post("inventory/nothing", authorization=token).status_code == 404
+    assert service.post("orders/facts", authorization=token).status_code == 404
+    late = service.post("inventory/stock_differences", **{"authorization": token, "x-deadline-ms": "0"})
+    assert late.status_code == 503
+
+
+def test_a_service_that_is_gone_is_unavailable_and_soon_not_asked_any_more(remote: Service) -> None:
+    os.killpg(remote.process.pid, signal.SIGKILL)
+    remote.process.wait()
+    for _ in range(4):
+        with pytest.raises(Unavailable, match="ConnectError"):
+            use(Inventory).stock_differences()
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            use(Inventory).stock_differences()
+    with pytest.raises(Unavailable, match="not asked again yet"):
+        use(Inventory).stock_differences()
+    assert time.monotonic() - began < 2
+
+
+def test_a_service_that_hangs_costs_the_caller_no_more_than_the_deadline(remote: Service) -> None:
+    use(Inventory).stock_differences()
+    os.killpg(remote.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        use(Inventory).stock_differences()
+    assert time.monotonic() - began < configuration.call_timeout_s + 1
+    os.killpg(remote.process.pid, signal.SIGCONT)
+    assert use(Inventory).stock_differences() == ()
+
+
+def test_a_read_survives_a_connection_that_breaks(remote: Service) -> None:
+    """The kept-alive connection is gone when the next call is made: it is asked again on a new one."""
+    use(Inventory).stock_differences()
+    children = subprocess.run(["pgrep", "-P", str(remote.process.pid)], capture_output=True, text=True, check=True)
+    for child in children.stdout.split():
+        os.kill(int(child), signal.SIGKILL)
+    assert use(Inventory).stock_differences() == ()
+
+
+def test_the_service_has_no_other_module(service: Service) -> None:
+    assert httpx2.get(f"{service.url}/api/orders/", trust_env=False).status_code == 404
+    name = secrets.token_hex(4)
+    assert httpx2.get(f"{service.url}/api/inventory/{name}/", trust_env=False).status_code == 404
