@@ -1,7 +1,6 @@
 """Each runtime guard is broken on purpose and seen to catch it, inside a TestCase transaction and outside of one."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from django.db import connections
@@ -23,10 +22,9 @@ from extraction.boundaries.guards import (
 
 
 @pytest.fixture(params=["in a test transaction", "with real commits"])
-def database(request: pytest.FixtureRequest) -> Iterator[None]:
+def database(request: pytest.FixtureRequest) -> None:
     """Both ways in which a project's tests meet the database."""
     request.getfixturevalue("db" if request.param == "in a test transaction" else "transactional_db")
-    yield
 
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.django_db(databases="__all__")]
@@ -64,7 +62,10 @@ def test_refuses_a_contract_call_inside_a_transaction() -> None:
 
 @pytest.mark.parametrize("kind", ["request", "handler", "call"])
 def test_refuses_a_second_commit_in_one_module_within_one_operation(kind: str) -> None:
-    with operation(kind, "checkout"), pytest.raises(SecondCommit, match=rf"{kind} checkout commits a second time in orders"):
+    with (
+        operation(kind, "checkout"),
+        pytest.raises(SecondCommit, match=rf"{kind} checkout commits a second time in orders"),
+    ):
         for _ in range(2):
             with transaction("orders"):
                 write("orders")
@@ -145,7 +146,9 @@ def test_does_not_take_a_string_or_a_column_for_a_table() -> None:
     assert not _read(f'SELECT "{table}"."id"')[0]
 
 
-def test_only_logs_in_production_with_the_call_site(settings: SettingsWrapper, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_logs_in_production_with_the_call_site(
+    settings: SettingsWrapper, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
     with caplog.at_level(logging.WARNING), transaction("orders"):
         write("orders")
@@ -164,7 +167,8 @@ def test_a_refused_second_commit_is_rolled_back() -> None:
             with transaction("orders"), connections["orders"].cursor() as cursor:
                 write("orders")
                 cursor.execute(
-                    "INSERT INTO outbox (id, type, key, data, traceparent) VALUES (gen_random_uuid(), 't', %s, '{}', '')",
+                    "INSERT INTO outbox (id, type, key, data, traceparent) "
+                    "VALUES (gen_random_uuid(), 't', %s, '{}', '')",
                     [key],
                 )
     with connections["orders"].cursor() as cursor:

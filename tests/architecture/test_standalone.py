@@ -20,7 +20,7 @@ def run(module: str, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**environment, "SHOP_MODULES": module, "SHOP_UNIT": module},
+        env={**environment, "SHOP_MODULES": module, "SHOP_UNIT": module, "DJANGO_SETTINGS_MODULE": "shop.settings"},
         capture_output=True,
         text=True,
         timeout=110,
@@ -37,8 +37,8 @@ def test_the_tests_of_a_module_pass_without_the_others(module: str) -> None:
 @pytest.mark.parametrize("module", settings.ALL_MODULES)
 def test_a_blocked_module_cannot_be_imported(module: str) -> None:
     other = next(name for name in settings.ALL_MODULES if name != module)
-    done = run(module, "-c", f"import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'; django.setup(); "
-               f"import modules.{other}.models")  # fmt: skip
+    program = f"import django; django.setup(); import modules.{other}.models"
+    done = run(module, "-c", program)
     assert done.returncode == 1
     assert f"modules.{other}" in done.stderr
     assert "ask it with a contract call or tell it with an event" in done.stderr

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +31,8 @@ class Ears:
 
 
 @pytest.fixture
-def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ears]:
-    yield Ears(monkeypatch)
+def ears(monkeypatch: pytest.MonkeyPatch) -> Ears:
+    return Ears(monkeypatch)
 
 
 def placed(order_id: UUID | None = None, card: str = "tok_approve") -> OrderPlaced:

@@ -81,8 +81,8 @@ def remote(service: Service) -> Iterator[Service]:
 def plant(sku: str) -> None:
     with connections["inventory"].cursor() as cursor:
         cursor.execute(
-            "INSERT INTO inventory_product (sku, name, description, category, price_cents, is_on_sale, received, on_hand)"
-            " VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
+            "INSERT INTO inventory_product"
+            " (sku, name, description, category, price_cents, is_on_sale, received, on_hand) VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
             [sku],
         )
 
@@ -94,7 +94,7 @@ def bearer(**changes: str) -> str:
 
 
 def test_a_call_is_answered_by_the_other_process(remote: Service) -> None:
-    sku = "Lämp's \"№1\""
+    sku = 'Lämp\'s "№1"'
     plant(sku)
     quote = use(Inventory).quote(lines=(Line(sku=sku, quantity=3),))
     assert (quote.total_cents, quote.lines[0].name) == (5997, "Lamp")
