@@ -1,0 +1,33 @@
+"""What can go wrong before a unit runs. Each message ends with what to do next.
+
+PlatformError
+├── ServerTooOld       the server lacks what the platform needs
+├── MissingPrivilege   the administrator's role may not do what is needed
+├── ServerUnreachable  nobody answers, or not with this password
+├── Leak               a role can see more than its own schema
+└── NoServer           the embedded server cannot be made or started
+"""
+
+
+class PlatformError(Exception):
+    """The platform cannot run here."""
+
+
+class ServerTooOld(PlatformError):
+    """The server lacks what the platform needs."""
+
+
+class MissingPrivilege(PlatformError):
+    """The administrator's role may not do what is needed."""
+
+
+class ServerUnreachable(PlatformError):
+    """Nobody answers, or not with this password."""
+
+
+class Leak(PlatformError):
+    """A role can see more than its own schema."""
+
+
+class NoServer(PlatformError):
+    """The embedded server cannot be made or started."""

