@@ -43,6 +43,9 @@ class Shelf(Inventory):
     def catalogue(self, *, search: str = "", category: str = "", after: str = "", limit: int = 24) -> Catalogue:
         return Catalogue(products=(), after=None)
 
+    def categories(self) -> tuple[str, ...]:
+        return ()
+
     def product(self, *, sku: str) -> Product:
         raise UnknownProduct(sku)
 

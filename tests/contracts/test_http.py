@@ -82,7 +82,8 @@ def plant(sku: str) -> None:
     with connections["inventory"].cursor() as cursor:
         cursor.execute(
             "INSERT INTO inventory_product"
-            " (sku, name, description, category, price_cents, is_on_sale, received, on_hand) VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
+            " (sku, name, description, category, price_cents, is_on_sale, received, on_hand)"
+            " VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
             [sku],
         )
 
