@@ -70,6 +70,13 @@ class InvalidCredentials(Exception):
 
 
 @dataclass
+class TooManyAttempts(InvalidCredentials):
+    """Too many wrong passwords for this address: none is looked at, the right one neither, for `retry_after_s`."""
+
+    retry_after_s: int
+
+
+@dataclass
 class UnknownCustomer(Exception):
     """No active customer has this id."""
 
@@ -86,7 +93,7 @@ class CustomerRegistered(msgspec.Struct, frozen=True, kw_only=True, tag="users.c
 
 class Users(Protocol):
     def sign_in(self, *, email: str, password: str) -> Identity:
-        """The identity behind these credentials. Raises InvalidCredentials."""
+        """The identity behind these credentials. Raises InvalidCredentials, TooManyAttempts."""
         ...
 
     def customer(self, *, customer_id: UUID) -> Customer:
@@ -96,6 +103,6 @@ class Users(Protocol):
 
 CONTRACT = Users
 READS = ("sign_in", "customer")
-ERRORS = (InvalidCredentials, UnknownCustomer)
+ERRORS = (InvalidCredentials, TooManyAttempts, UnknownCustomer)
 PUBLISHES = (CustomerRegistered,)
 HEARS: dict[str, str] = {}

@@ -105,6 +105,7 @@ try:
         "webhook_secret": env.str("PAYMENT_WEBHOOK_SECRET", ""),
     }
     ORDER_EXPIRES_S = env.float("ORDER_EXPIRES_S", 120.0)
+    SIGN_IN_FAILURES_PER_MINUTE = env.int("SIGN_IN_FAILURES_PER_MINUTE", 20)
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
 
@@ -121,7 +122,7 @@ INSTALLED_APPS = [
     "contracts.runtime",
     *[f"modules.{module}" for module in MODULES],
     "extraction",
-    "django.contrib.admin",
+    "shop.admin_site.ShopAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -172,6 +173,10 @@ TEMPLATES = [
 DATABASE_ROUTERS = ["shop.routers.ModuleRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
 LANGUAGE_CODE = "en"
 USE_TZ = True
 STATIC_URL = "static/"

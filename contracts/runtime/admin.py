@@ -1,9 +1,10 @@
 """Admin classes for modules: permissions by Identity, history in the module's own schema."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db import models, router
+from django.db import models, router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -17,14 +18,22 @@ class ModuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """
 
     def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> None:  # type: ignore[override]
-        self._record(request, obj, "added", message)
+        self._record(request, [obj], "added", message)
 
     def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> None:  # type: ignore[override]
-        self._record(request, obj, "changed", message)
+        self._record(request, [obj], "changed", message)
 
-    def log_deletions(self, request: HttpRequest, queryset: models.QuerySet[models.Model]) -> None:  # type: ignore[override]
-        for obj in queryset:
-            self._record(request, obj, "deleted", [])
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # type: ignore[override]
+        """Nothing: of a bulk deletion Django logs before it opens the transaction, so the two methods below do."""
+
+    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
+        self._record(request, [obj], "deleted")
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[models.Model]) -> None:
+        with transaction.atomic(using=self._alias()):
+            self._record(request, queryset, "deleted")
+            super().delete_queryset(request, queryset)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -43,16 +52,21 @@ class ModuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return TemplateResponse(request, "admin/module_history.html", context)
 
-    def _record(self, request: HttpRequest, obj: models.Model, action: str, message: Any) -> None:
+    def _record(
+        self, request: HttpRequest, objects: Iterable[models.Model], action: str, message: object = None
+    ) -> None:
         user: Any = request.user
-        AuditEntry.objects.using(self._alias()).create(
-            actor_id=user.pk,
-            actor=user.get_username(),
-            model=self.opts.label,
-            object_id=str(obj.pk),
-            object_repr=str(obj)[:200],
-            action=action,
-            changes=message if isinstance(message, list) else [str(message)],
+        AuditEntry.objects.using(self._alias()).bulk_create(
+            AuditEntry(
+                actor_id=user.pk,
+                actor=user.get_username(),
+                model=self.opts.label,
+                object_id=str(obj.pk),
+                object_repr=str(obj)[:200],
+                action=action,
+                changes=message if isinstance(message, list) else [str(message)] if message else [],
+            )
+            for obj in objects
         )
 
     def _alias(self) -> str:

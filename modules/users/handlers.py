@@ -1,0 +1,1 @@
+"""This module hears no events."""

@@ -1,0 +1,100 @@
+"""The admin for identities: signs in through the users module, keeps no log of its own."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+
+
+class ShopAdminConfig(AdminConfig):
+    default_site = "shop.admin_site.ShopAdminSite"
+
+    def ready(self) -> None:
+        """Django's own users and groups are unused: nobody signs in as one."""
+        super().ready()
+        from django.contrib import admin
+        from django.contrib.auth.models import Group, User
+
+        admin.site.unregister([User, Group])
+
+
+class SignInForm(forms.Form):
+    username = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autofocus": True}))
+    password = forms.CharField(strip=False, max_length=128, widget=forms.PasswordInput)
+
+    identity: Any = None
+
+    def clean(self) -> dict[str, Any]:
+        from contracts.runtime import Unavailable, use
+        from contracts.users import InvalidCredentials, TooManyAttempts, Users
+
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.errors:
+            return cleaned
+        try:
+            identity = use(Users).sign_in(email=cleaned["username"], password=cleaned["password"])
+        except TooManyAttempts as error:
+            raise forms.ValidationError(f"Too many wrong passwords; wait {error.retry_after_s} seconds.") from error
+        except InvalidCredentials as error:
+            raise forms.ValidationError("The email address or the password is wrong.") from error
+        except Unavailable as error:
+            raise forms.ValidationError("Accounts do not answer at the moment; try again.") from error
+        if not identity.is_staff:
+            raise forms.ValidationError("This account is a customer's; sign in with one of the staff's.")
+        self.identity = identity
+        return cleaned
+
+
+class ShopAdminSite(AdminSite):
+    site_title = site_header = "Shop administration"
+    index_title = "Modules"
+
+    @method_decorator([never_cache, login_not_required, csrf_protect])
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from contracts.runtime.identity import begin_session
+
+        target = self._target(request)
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(target)
+        form = SignInForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            begin_session(request, form.identity)
+            return HttpResponseRedirect(target)
+        context = {
+            **self.each_context(request),
+            "title": "Sign in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            REDIRECT_FIELD_NAME: target,
+            "form": form,
+            **(extra_context or {}),
+        }
+        request.current_app = self.name
+        return TemplateResponse(request, "admin/login.html", context)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        from contracts.runtime.identity import end_session
+
+        if request.method == "POST":
+            end_session(request)
+        return HttpResponseRedirect(reverse("admin:login", current_app=self.name))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Passwords belong to the users module."""
+        raise Http404
+
+    def _target(self, request: HttpRequest) -> str:
+        asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+        safe = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+        return asked if safe else reverse("admin:index", current_app=self.name)
