@@ -9,6 +9,10 @@ urlpatterns = [
     path("api/", SpectacularSwaggerView.as_view(url_name="schema"), name="api"),
     path("admin/", admin.site.urls),
     path("", include("contracts.runtime.http.server")),
+    path("", include("shop.storefront.urls")),
 ]
 if settings.DEBUG_TOOLBAR:
     urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))
+
+handler404 = "shop.storefront.pages.not_found"
+handler500 = "shop.storefront.pages.failed"

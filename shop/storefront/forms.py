@@ -1,0 +1,89 @@
+from typing import Any
+
+from django import forms
+
+from shop.storefront.basket import MOST_PIECES
+
+CARDS = [
+    ("tok_approve", "Approved", "The bank says yes at once. The order is confirmed within a second or two."),
+    ("tok_decline", "Declined", "The bank says no. The order is cancelled and the goods go back on the shelf."),
+    ("tok_late", "Late", "The bank thinks it over and reports back some seconds later."),
+    ("tok_duplicate", "Reported twice", "The bank reports the payment twice. It counts once."),
+    ("tok_timeout", "Time-out", "The bank takes the money and its answer gets lost. We ask again and find out."),
+    ("tok_timeout_never", "Silence", "The bank never answers. After two minutes the order expires."),
+]
+"""Token, name and what it shows, for each test card of the payment sandbox."""
+
+_QUANTITY_ERRORS = {
+    "required": "Say how many pieces you want.",
+    "invalid": "The quantity must be a whole number.",
+    "min_value": "The quantity must be at least %(limit_value)s.",
+    "max_value": "At most %(limit_value)s pieces of a product fit in an order.",
+}
+
+
+class SearchForm(forms.Form):
+    q = forms.CharField(required=False, max_length=100)
+    category = forms.CharField(required=False, max_length=100)
+    after = forms.CharField(required=False, max_length=200, strip=False)
+
+
+class AddForm(forms.Form):
+    """So many more pieces of a product."""
+
+    sku = forms.CharField(max_length=64, strip=False)
+    quantity = forms.IntegerField(min_value=1, max_value=MOST_PIECES, error_messages=_QUANTITY_ERRORS)
+
+
+class SetForm(AddForm):
+    """So many pieces of a product; 0 takes it out."""
+
+    quantity = forms.IntegerField(min_value=0, max_value=MOST_PIECES, error_messages=_QUANTITY_ERRORS)
+
+
+class SignInForm(forms.Form):
+    email = forms.EmailField(max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"}))
+    password = forms.CharField(
+        max_length=128, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+
+
+class RegisterForm(forms.Form):
+    """What is allowed the users API decides; here only what a browser can already say."""
+
+    name = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    email = forms.EmailField(max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"}))
+    password = forms.CharField(
+        min_length=8,
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 8 characters.",
+    )
+    address = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Delivery address",
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
+    )
+
+
+class CheckoutForm(forms.Form):
+    card = forms.ChoiceField(choices=[(token, name) for token, name, _ in CARDS])
+    deliver_to = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Deliver to",
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
+    )
+    lines = forms.JSONField(widget=forms.HiddenInput)
+    key = forms.CharField(max_length=200, widget=forms.HiddenInput)
+
+    def api_body(self) -> dict[str, Any]:
+        """The body of POST /api/orders/; the key travels in a header."""
+        return {name: self.cleaned_data[name] for name in ("lines", "card", "deliver_to")}
+
+
+class PlacedForm(forms.Form):
+    order = forms.UUIDField()
+    key = forms.CharField(max_length=200)
