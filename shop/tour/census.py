@@ -1,0 +1,125 @@
+"""What the shop holds after the load: seen over HTTP, and told by the orders module for the audit.
+
+    python -m shop.tour.census --out var/report
+
+runs in the shop's environment and writes facts.jsonl: one line for each order, with its idempotency key.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import msgspec
+
+from contracts.orders import Moment, OrderFact
+from shop.tour.ledger import SeenOrder
+
+FACTS = "facts.jsonl"
+ORDERS = "orders.jsonl"
+LOOK_AGAIN_AFTER_S = 1.0
+
+
+class ShownOrder(SeenOrder, frozen=True, kw_only=True):
+    """An order as the API answers it, as far as the tour reads it."""
+
+    reason: str | None
+    placed_at: datetime
+    timeline: tuple[Moment, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state != "pending"
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """When it was confirmed or cancelled."""
+        return next((moment.at for moment in self.timeline if moment.what == self.state), None)
+
+
+class Visitor:
+    """Looks at orders over HTTP as staff. Raises httpx2.HTTPError, RuntimeError for an unexpected status."""
+
+    def __init__(self, url: str, *, email: str = "staff@shop.example", password: str = "demo") -> None:  # noqa: S107
+        self._client = httpx2.Client(base_url=url, timeout=30.0, trust_env=False)
+        answer = self._client.post("/api/users/login/", json={"email": email, "password": password})
+        if answer.status_code != 200:
+            raise RuntimeError(f"{email} cannot sign in: status {answer.status_code}")
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+
+    def order(self, order_id: UUID) -> ShownOrder | None:
+        """The order with this id, None when the shop says that there is none."""
+        answer = self._client.get(f"/api/orders/{order_id}/")
+        if answer.status_code == 404:
+            return None
+        if answer.status_code != 200:
+            raise RuntimeError(f"order {order_id}: status {answer.status_code}")
+        return msgspec.json.decode(answer.content, type=ShownOrder)
+
+    def settled(
+        self, order_ids: Iterable[UUID], *, wait_s: float, tell: Callable[[int, int], None]
+    ) -> dict[UUID, ShownOrder | None]:
+        """All these orders, looked at until each is settled or the wait is over; `tell(settled, of)` as it goes."""
+        seen: dict[UUID, ShownOrder | None] = dict.fromkeys(order_ids)
+        unsettled, end = list(seen), time.monotonic() + wait_s
+        while True:
+            for number, order_id in enumerate(unsettled):
+                seen[order_id] = self.order(order_id)
+                if number % 20 == 19:
+                    tell(_settled_in(seen), len(seen))
+            unsettled = [order_id for order_id, order in seen.items() if order is not None and not order.is_settled]
+            tell(len(seen) - len(unsettled), len(seen))
+            if not unsettled or time.monotonic() > end:
+                return seen
+            time.sleep(LOOK_AGAIN_AFTER_S)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def facts_in(path: Path) -> list[OrderFact]:
+    """The facts of a file that this module wrote."""
+    decoder = msgspec.json.Decoder(OrderFact)
+    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def write_orders(path: Path, seen: Iterable[ShownOrder | None]) -> None:
+    """Keep what HTTP showed, one line for each order."""
+    path.write_bytes(b"".join(msgspec.json.encode(order) + b"\n" for order in seen if order is not None))
+
+
+def _settled_in(seen: dict[UUID, ShownOrder | None]) -> int:
+    return sum(1 for order in seen.values() if order is not None and order.is_settled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m shop.tour.census", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="directory for facts.jsonl")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+    import django
+
+    django.setup()
+    _write_facts(options.out / FACTS)
+
+
+def _write_facts(path: Path) -> None:
+    from contracts.orders import Orders
+    from contracts.runtime import use
+
+    orders, after = use(Orders), None
+    with path.open("wb") as file:
+        while True:
+            page = orders.facts(after=after)
+            file.writelines(msgspec.json.encode(fact) + b"\n" for fact in page.facts)
+            if page.after is None:
+                return
+            after = page.after
+
+
+if __name__ == "__main__":
+    main()

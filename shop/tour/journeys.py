@@ -1,0 +1,237 @@
+"""What a customer does, as a story: each step is a request that is asked and whose answer comes back.
+
+A journey is a generator. It yields an `Ask`, gets the `Answer`, or sees `RequestFailed` raised where it asked; what it
+does not catch ends the visit. `Unexpected` says that the answer is wrong though its status is right.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from shop.tour.ledger import Entry, Ledger, LedgerLine
+
+CARDS = {"tok_approve": 80, "tok_decline": 10, "tok_late": 4, "tok_duplicate": 4, "tok_timeout": 2}
+"""How many of a hundred orders are paid with each test card."""
+BUYERS_PERCENT = 40
+"""Visits that end in an order; the others look around."""
+NEWCOMERS_PERCENT = 5
+"""Buyers who sign in; the others come back with the token of their last visit."""
+REPEATERS_PERCENT = 8
+"""Buyers who send the same order again under the same key, as a double click or a lost answer would."""
+ASK_AGAIN_FOR_S = 75.0
+"""A lost answer to an order is asked for again, under the same key, for this long."""
+FOLLOW_PAUSES_S = (0.4, 0.8, 1.5, *[3.0] * 25)
+"""An order page looks again after these pauses, until the order is settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One request of a customer, `after_s` seconds after the answer before."""
+
+    step: str
+    path: str
+    method: str = "GET"
+    body: dict[str, Any] | None = None
+    token: str = ""
+    key: str = ""
+    expect: tuple[int, ...] = (200,)
+    after_s: float = 0.0
+    is_again: bool = False
+    """Asks for an answer that was lost: to be sent also when the load is over, or nobody knows what happened."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Any
+
+
+class RequestFailed(Exception):
+    """No answer, or one that the journey does not expect. `status` is None without an answer."""
+
+    def __init__(self, problem: str, status: int | None) -> None:
+        self.status = status
+        super().__init__(problem)
+
+
+class Unexpected(Exception):
+    """The answer's status is right and its content is wrong."""
+
+
+@dataclass
+class Customer:
+    email: str
+    token: str = ""
+
+
+@dataclass
+class Town:
+    """Everything that visits share: who lives here, what they know of the shop, and the ledger."""
+
+    rng: random.Random
+    ledger: Ledger
+    customers: list[Customer]
+    password: str
+    products: dict[str, str] = field(default_factory=dict)
+    """Name by sku, as seen in the catalogue."""
+    categories: set[str] = field(default_factory=set)
+    cursors: set[str] = field(default_factory=set)
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def chance(self, percent: float) -> bool:
+        return self.rng.random() * 100 < percent
+
+    def think(self) -> float:
+        """Seconds between two pages."""
+        return self.rng.uniform(0.3, 2.0)
+
+
+Journey = Generator[Ask, Answer, None]
+
+
+def visit(town: Town) -> Journey:
+    """A customer comes by."""
+    yield from look_around(town)
+    if not town.chance(BUYERS_PERCENT):
+        return
+    known = [customer for customer in town.customers if customer.token]
+    if known and not town.chance(NEWCOMERS_PERCENT):
+        customer = town.rng.choice(known)
+    else:
+        customer = town.rng.choice(town.customers)
+        yield from sign_in(town, customer)
+    order_id = yield from place_order(town, customer)
+    if order_id is not None:
+        yield from follow_order(town, customer, order_id)
+        if town.chance(20):
+            yield Ask(step="list_orders", path="/api/orders/", token=customer.token, after_s=town.think())
+
+
+def look_around(town: Town) -> Journey:
+    """The catalogue, perhaps a search or a category, and a product or two."""
+    page = yield Ask(step="catalogue", path="/api/inventory/")
+    products = _remember(town, page)
+    if town.cursors and town.chance(30):
+        page = yield _listing(town, "catalogue", after=town.rng.choice(sorted(town.cursors)))
+        products = _remember(town, page) or products
+    if town.chance(30):
+        word = town.rng.choice(town.rng.choice(sorted(town.products.values())).split())
+        page = yield _listing(town, "search", search=word)
+        products = _remember(town, page) or products
+    if town.chance(30):
+        page = yield _listing(town, "category", category=town.rng.choice(sorted(town.categories)))
+        products = _remember(town, page) or products
+    for sku in town.rng.sample(products, k=min(len(products), town.rng.randint(1, 2))):
+        product = yield Ask(step="product", path=f"/api/inventory/{quote(sku, safe='')}/", after_s=town.think())
+        if product.body["sku"] != sku:
+            raise Unexpected(f"asked for product {sku}, got {product.body['sku']}")
+
+
+def sign_in(town: Town, customer: Customer) -> Journey:
+    """A token from email address and password."""
+    answer = yield Ask(
+        step="sign_in",
+        method="POST",
+        path="/api/users/login/",
+        body={"email": customer.email, "password": town.password},
+        after_s=town.think(),
+    )
+    customer.token = answer.body["token"]
+
+
+def place_order(town: Town, customer: Customer) -> Generator[Ask, Answer, UUID | None]:
+    """One to three products; a lost answer is asked for again under the same key. None when no answer ever came."""
+    lines = tuple(
+        LedgerLine(sku=sku, quantity=town.rng.randint(1, 3))
+        for sku in town.rng.sample(sorted(town.products), k=min(len(town.products), town.rng.randint(1, 3)))
+    )
+    card = town.rng.choices(tuple(CARDS), weights=tuple(CARDS.values()))[0]
+    key = str(uuid7())
+    order_id = yield from _order(town, customer, lines, card, key, step="place_order", after_s=town.think())
+    if order_id is not None and town.chance(REPEATERS_PERCENT):
+        again = yield from _order(town, customer, lines, card, key, step="repeat_order", after_s=0.05)
+        if again not in (order_id, None):
+            raise Unexpected(f"key {key} gave order {order_id} and then {again}")
+    return order_id
+
+
+def follow_order(town: Town, customer: Customer, order_id: UUID) -> Journey:
+    """The order page, until the order is confirmed or cancelled."""
+    for pause_s in FOLLOW_PAUSES_S:
+        answer = yield Ask(step="follow_order", path=f"/api/orders/{order_id}/", token=customer.token, after_s=pause_s)
+        if answer.body["id"] != str(order_id):
+            raise Unexpected(f"asked for order {order_id}, got {answer.body['id']}")
+        if answer.body["state"] != "pending":
+            town.tally[answer.body["state"]] += 1
+            return
+
+
+def _order(
+    town: Town, customer: Customer, lines: tuple[LedgerLine, ...], card: str, key: str, *, step: str, after_s: float
+) -> Generator[Ask, Answer, UUID | None]:
+    waited_s, pause_s = 0.0, after_s
+    while waited_s < ASK_AGAIN_FOR_S:
+        note = {
+            "operation": step,
+            "idempotency_key": key,
+            "customer": customer.email,
+            "lines": lines,
+            "card": card,
+        }
+        try:
+            answer = yield Ask(
+                step=step,
+                method="POST",
+                path="/api/orders/",
+                body={"lines": [{"sku": line.sku, "quantity": line.quantity} for line in lines], "card": card},
+                token=customer.token,
+                key=key,
+                expect=(200, 201, 202),
+                after_s=pause_s,
+                is_again=waited_s > 0,
+            )
+        except RequestFailed as failure:
+            town.ledger.write(Entry(**note, status=failure.status, acknowledged=False))  # type: ignore[arg-type]
+            if failure.status is not None and failure.status < 500:
+                raise
+            pause_s = min(4.0, max(0.25, 2 * pause_s))
+            waited_s += pause_s
+            continue
+        order_id = UUID(answer.body["id"])
+        town.ledger.write(
+            Entry(
+                **note,  # type: ignore[arg-type]
+                status=answer.status,
+                order_id=order_id,
+                total_cents=answer.body["total_cents"],
+                acknowledged=True,
+            )
+        )
+        town.tally["acknowledged"] += 1
+        town.tally["placed"] += step == "place_order"
+        shown = {line["sku"]: line["quantity"] for line in answer.body["lines"]}
+        if shown != {line.sku: line.quantity for line in lines}:
+            raise Unexpected(f"order {order_id} answers with other lines than were ordered")
+        return order_id
+    return None
+
+
+def _listing(town: Town, step: str, **query: str) -> Ask:
+    return Ask(step=step, path=f"/api/inventory/?{urlencode(query)}", after_s=town.think())
+
+
+def _remember(town: Town, page: Answer) -> list[str]:
+    """Note what a catalogue page shows. Returns its skus."""
+    products = page.body["products"]
+    for product in products:
+        town.products[product["sku"]] = product["name"]
+        town.categories.add(product["category"])
+    if page.body["after"]:
+        town.cursors.add(page.body["after"])
+    return [product["sku"] for product in products]
