@@ -26,6 +26,7 @@ LOGGING: dict[str, Any] = {
         "django_structlog": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        "pgmq": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },
 }

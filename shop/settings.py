@@ -5,6 +5,7 @@ A wrong value stops the start with the name of its variable.
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from shop import isolation
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+GIVEN = dict(os.environ)
+"""The environment as it was given, before var/env is added."""
 env = Env()
 STATE_DIR = env.path("SHOP_STATE_DIR", BASE_DIR / "var")
 env.read_env(str(env.path("SHOP_ENV_FILE", STATE_DIR / "env")), recurse=False)
@@ -238,6 +241,19 @@ CELERY_BEAT_SCHEDULE = {
     "relay": {"task": "contracts.runtime.tasks.relay_all", "schedule": 1.0, "options": {"expires": 5}},
     "purge": {"task": "contracts.runtime.tasks.purge_all", "schedule": 3600.0, "options": {"expires": 600}},
 }
+if "orders" in MODULES:
+    CELERY_BEAT_SCHEDULE |= {
+        "expire-orders": {"task": "modules.orders.tasks.expire", "schedule": 5.0, "options": {"expires": 5}},
+    }
+if "payments" in MODULES:
+    CELERY_BEAT_SCHEDULE |= {
+        "sweep-payments": {"task": "modules.payments.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "sandbox-callbacks": {
+            "task": "modules.payments.tasks.send_sandbox_callbacks",
+            "schedule": 1.0,
+            "options": {"expires": 5},
+        },
+    }
 
 from shop.logs import LOGGING, configure_structlog  # noqa: E402
 

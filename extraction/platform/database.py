@@ -226,11 +226,11 @@ def _named(grantee: str) -> list[str]:
 
 
 def _sql(statement: str, *identifiers: str) -> sql.Composed:
-    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))  # type: ignore[arg-type]
+    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))
 
 
 def _execute(connection: Connection[Any], statement: str, *parts: sql.Composable) -> None:
-    connection.execute(sql.SQL(statement).format(*parts))  # type: ignore[arg-type]
+    connection.execute(sql.SQL(statement).format(*parts))
 
 
 def _remedy(reason: str) -> str:

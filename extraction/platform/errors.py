@@ -31,3 +31,19 @@ class Leak(PlatformError):
 
 class NoServer(PlatformError):
     """The embedded server cannot be made or started."""
+
+
+class AlreadyRunning(PlatformError):
+    """Another process holds the state directory."""
+
+
+class PortTaken(PlatformError):
+    """Somebody else listens there."""
+
+
+class BrokerAway(PlatformError):
+    """The message broker does not answer."""
+
+
+class ProcessFailed(PlatformError):
+    """A process of the platform does not run."""

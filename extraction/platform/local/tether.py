@@ -16,23 +16,27 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Become the command."""
+    parent = os.getppid()
     parser = argparse.ArgumentParser()
     parser.add_argument("--signal", type=int, required=True)
     parser.add_argument("--pid-file")
     parser.add_argument("--user", help="the system user to become, by root only")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    parent = os.getppid()
     if options.pid_file:
         write_pid_file(options.pid_file)
     if options.user:
         become(options.user)
-    # After the change of user, which clears it.
+    end_with_parent(options.signal, parent)  # after the change of user, which clears it
+    os.execvp(options.command[0], options.command)  # noqa: S606
+
+
+def end_with_parent(number: int, parent: int | None = None) -> None:
+    """Get this signal when the parent (or the thread of it that made this process) ends; on Linux only."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, options.signal, 0, 0, 0)
-        if os.getppid() != parent:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if parent is not None and os.getppid() != parent:
             sys.exit("the parent ended before this process was tethered to it")
-    os.execvp(options.command[0], options.command)
 
 
 def write_pid_file(path: str) -> None:
