@@ -28,6 +28,7 @@ LOGGING: dict[str, Any] = {
         "celery.beat": {"level": "WARNING"},
         "pgmq": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
     },
 }
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -29,8 +29,12 @@ class Display(Protocol):
         """Around a stage of the tour; an exception marks it as not done."""
         ...
 
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Around a part of the current stage."""
+        ...
+
     def detail(self, text: str) -> None:
-        """What the current stage is doing now."""
+        """What the current stage is doing now; may be called more often than it is shown."""
         ...
 
     def progress(self, progress: Progress) -> None:
@@ -77,6 +81,12 @@ class LiveDisplay:
         finally:
             stage.took_s = time.monotonic() - stage.began
 
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.detail(name)
+        yield
+        self.detail("")
+
     def detail(self, text: str) -> None:
         if self._current is not None:
             self._current.detail = text
@@ -118,6 +128,12 @@ class PlainDisplay:
             raise
         self._say(f"{name}: done in {time.monotonic() - began:.1f} s")
 
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._say(f"  {name}: {time.monotonic() - began:.1f} s")
+
     def detail(self, text: str) -> None:
         if self._is_time():
             self._say(f"  {text}")
@@ -141,25 +157,6 @@ class PlainDisplay:
     def _say(self, text: str) -> None:
         self._out.write(f"[{time.monotonic() - self._begun:6.1f} s] {text}")
         self._out.flush()
-
-
-class NoDisplay:
-    """Shows nothing, for tests and scripts."""
-
-    def __enter__(self) -> "NoDisplay":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def detail(self, text: str) -> None: ...
-
-    def progress(self, progress: Progress) -> None: ...
 
 
 def _row(stage: _Stage) -> tuple[Text, Text, Text, Text]:

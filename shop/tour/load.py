@@ -15,6 +15,7 @@ again.
 import argparse
 import asyncio
 import heapq
+import os
 import random
 import signal
 import sys
@@ -247,7 +248,7 @@ async def _main(options: argparse.Namespace) -> None:
 
 
 def _stop_when_closed(load: Load) -> None:
-    if not sys.stdin.buffer.read1(1024):  # type: ignore[attr-defined]
+    if not os.read(sys.stdin.fileno(), 1024):
         load.loop.remove_reader(sys.stdin.fileno())
         load.stopped.set()
 

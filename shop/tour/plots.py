@@ -159,7 +159,7 @@ def _svg(name: str, title: str, description: str, draw: Callable[[Any], None]) -
     matplotlib.use("svg")
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "font.size": TEXT_PX,
