@@ -52,8 +52,8 @@ class Addresses:
 @pytest.fixture(autouse=True)
 def neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_implementations", dict(calls._implementations))
-    bind(Inventory, Shelf())  # type: ignore[arg-type]
-    bind(Users, Addresses())  # type: ignore[arg-type]
+    bind(Inventory, Shelf())
+    bind(Users, Addresses())
 
 
 def client_of(customer_id: UUID, role: Any = "customer") -> APIClient:
@@ -107,5 +107,3 @@ def published(order_id: object) -> list[str]:
     """Types of the events that orders published of this order, in order."""
     rows = OutboxEvent.objects.using("orders").filter(key=str(order_id)).order_by("seq")
     return [row.type for row in rows]
-
-

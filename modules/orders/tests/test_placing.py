@@ -164,9 +164,7 @@ def test_an_unknown_product_is_named(place: Place) -> None:
 
 
 def test_who_is_no_active_customer_cannot_order() -> None:
-    answer = client_of(Addresses.unknown).post(
-        "/api/orders/", BASKET, format="json", headers={"Idempotency-Key": "k1"}
-    )
+    answer = client_of(Addresses.unknown).post("/api/orders/", BASKET, format="json", headers={"Idempotency-Key": "k1"})
     assert (answer.status_code, answer.json()["code"]) == (403, "unknown_customer")
 
 
@@ -181,10 +179,10 @@ def test_while_inventory_does_not_answer_nothing_is_placed_and_the_key_stays_fre
 
     monkeypatch.setattr(configuration.configuration, "strict", False)
     shelf = calls._implementations["inventory"]
-    bind(Inventory, Away())  # type: ignore[arg-type]
+    bind(Inventory, Away())
     assert place(key="k1").status_code == 503
     assert not Order.objects.exists()
-    bind(Inventory, shelf)  # type: ignore[arg-type]
+    bind(Inventory, shelf)
     assert place(key="k1").status_code == 201
 
 
