@@ -98,6 +98,5 @@ def stock_release(*, order_id: UUID) -> None:
 
 
 def _locked(skus: Iterable[str]) -> dict[str, Stock]:
-    known = [sku for sku in skus if SKU.fullmatch(sku)]
-    locked = Stock.objects.select_for_update().filter(product_id__in=known).order_by("product_id")
+    locked = Stock.objects.select_for_update().filter(product_id__in=list(skus)).order_by("product_id")
     return {row.product_id: row for row in locked}
