@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import msgspec
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -33,7 +34,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         address = use(Users).customer(customer_id=customer_id(request)).address
     except (UnknownCustomer, *AWAY):
         address = ""
-    lines = [{"sku": line.sku, "quantity": line.quantity} for line in quote.lines]
+    lines = msgspec.json.encode(held.lines()).decode()
     form = CheckoutForm(
         initial={"lines": lines, "key": held.idempotency_key(), "card": CARDS[0][0], "deliver_to": address}
     )

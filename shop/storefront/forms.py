@@ -1,7 +1,9 @@
 from typing import Any
 
+import msgspec
 from django import forms
 
+from contracts.inventory import Line
 from shop.storefront.basket import MOST_PIECES
 
 CARDS = [
@@ -76,8 +78,14 @@ class CheckoutForm(forms.Form):
         label="Deliver to",
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
     )
-    lines = forms.JSONField(widget=forms.HiddenInput)
+    lines = forms.CharField(max_length=10_000, widget=forms.HiddenInput)
     key = forms.CharField(max_length=200, widget=forms.HiddenInput)
+
+    def clean_lines(self) -> tuple[Line, ...]:
+        try:
+            return msgspec.json.decode(self.cleaned_data["lines"], type=tuple[Line, ...])
+        except msgspec.MsgspecError as error:
+            raise forms.ValidationError("cannot be read; go on from your basket.") from error
 
     def api_body(self) -> dict[str, Any]:
         """The body of POST /api/orders/; the key travels in a header."""
