@@ -1,4 +1,4 @@
-"""Signed tokens: identities for people, service tokens between units. EdDSA, verified locally."""
+"""Signed tokens: identities for people, service tokens between units. Ed25519, verified locally."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
 
-ALGORITHMS = ["EdDSA"]
+ALGORITHMS = ["Ed25519"]
 
 
 class InvalidToken(Exception):

@@ -106,10 +106,11 @@ class _Guard:
         self.wrote = False
         connection.execute_wrappers.append(self.execute)
         self.really_commit, self.really_rollback = connection.commit, connection.rollback
-        self.really_release = connection.savepoint_commit
+        self.really_release, self.really_roll_back_to = connection.savepoint_commit, connection.savepoint_rollback
         connection.commit = self.commit  # type: ignore[method-assign]
         connection.rollback = self.rollback  # type: ignore[method-assign]
         connection.savepoint_commit = self.release  # type: ignore[method-assign]
+        connection.savepoint_rollback = self.roll_back_to  # type: ignore[method-assign]
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
@@ -145,12 +146,21 @@ class _Guard:
 
     def release(self, sid: str) -> None:
         if not _in_transaction(self.connection):  # the outermost block inside a TestCase
-            self._end_of_transaction()
+            try:
+                self._end_of_transaction()
+            except GuardError:
+                self.really_roll_back_to(sid)
+                raise
         self.really_release(sid)
 
     def rollback(self) -> None:
         self.wrote = False
         self.really_rollback()
+
+    def roll_back_to(self, sid: str) -> None:
+        if not _in_transaction(self.connection):
+            self.wrote = False
+        self.really_roll_back_to(sid)
 
     def _end_of_transaction(self) -> None:
         if self.wrote:
@@ -211,10 +221,10 @@ def _owners() -> dict[str, str]:
 
 @cache
 def _table_names() -> re.Pattern[str]:
-    names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True))
-    return re.compile(
-        rf"'(?:[^']|'')*'|(?<![\w.\"])\"?(?:\w+\"?\.\"?)?({names or '(?!)'})\b(?!\"?\.)\"?", re.IGNORECASE
-    )
+    names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True)) or "(?!)"
+    schemas = "|".join(re.escape(module["schema"]) for module in _modules().values()) or "(?!)"
+    string = r"'(?:[^']|'')*'"
+    return re.compile(rf"""{string}|(?<![\w."])"?(?:(?:{schemas})"?\."?)?({names})\b(?!"?\.)"?""", re.IGNORECASE)
 
 
 _WRITE = re.compile(r"\s*(?:insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
@@ -246,8 +256,19 @@ def _open_modules() -> list[str]:
 
 
 def _call_site() -> str:
-    """File, line and function of the project's own frame that is nearest to the statement."""
-    for frame in reversed(traceback.extract_stack()):
-        if "site-packages" not in frame.filename and frame.filename != __file__ and "/lib/python" not in frame.filename:
-            return f"{os.path.relpath(frame.filename)}:{frame.lineno} in {frame.name}"
-    return "?"
+    """File, line and function nearest to the statement: in a module's code, else anywhere in the project."""
+    frames = [
+        frame
+        for frame in reversed(traceback.extract_stack())
+        if "site-packages" not in frame.filename and "/lib/python" not in frame.filename and frame.filename != __file__
+    ]
+    site = next(
+        (frame for frame in frames if frame.filename.startswith(_module_paths())), frames[0] if frames else None
+    )
+    return f"{os.path.relpath(site.filename)}:{site.lineno} in {site.name}" if site else "?"
+
+
+@cache
+def _module_paths() -> tuple[str, ...]:
+    mine = {app for module in _modules().values() for app in module["apps"]}
+    return tuple(config.path + os.sep for config in apps.get_app_configs() if config.name in mine)

@@ -6,7 +6,7 @@ import pytest
 from django.db import connections
 from django.db import transaction as django_transaction
 from django.test import RequestFactory
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from contracts.runtime import CallInTransaction, transaction, use
 from contracts.users import Users
@@ -21,13 +21,17 @@ from extraction.boundaries.guards import (
 )
 
 
-@pytest.fixture(params=["in a test transaction", "with real commits"])
-def database(request: pytest.FixtureRequest) -> None:
+@pytest.fixture(
+    params=[
+        pytest.param("in a test transaction", marks=pytest.mark.django_db(databases="__all__")),
+        pytest.param("with real commits", marks=pytest.mark.django_db(databases="__all__", transaction=True)),
+    ]
+)
+def database() -> None:
     """Both ways in which a project's tests meet the database."""
-    request.getfixturevalue("db" if request.param == "in a test transaction" else "transactional_db")
 
 
-pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.django_db(databases="__all__")]
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def table_of(module: str) -> str:
@@ -146,9 +150,7 @@ def test_does_not_take_a_string_or_a_column_for_a_table() -> None:
     assert not _read(f'SELECT "{table}"."id"')[0]
 
 
-def test_only_logs_in_production_with_the_call_site(
-    settings: SettingsWrapper, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
     with caplog.at_level(logging.WARNING), transaction("orders"):
         write("orders")
@@ -158,7 +160,6 @@ def test_only_logs_in_production_with_the_call_site(
     assert "test_guards.py" in caplog.text
 
 
-@pytest.mark.usefixtures("transactional_db")
 def test_a_refused_second_commit_is_rolled_back() -> None:
     with connections["orders"].cursor() as cursor:
         cursor.execute("DELETE FROM outbox")

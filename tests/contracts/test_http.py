@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx2
+import psutil
 import pytest
 from django.conf import settings
-from django.db import connections
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import Inventory, Line, UnknownProduct
@@ -31,7 +31,11 @@ pytestmark = [
 @dataclass
 class Service:
     process: subprocess.Popen[bytes]
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def post(self, path: str, body: bytes = b"{}", **headers: str) -> httpx2.Response:
         return httpx2.post(f"{self.url}/internal/contracts/{path}", content=body, headers=headers, trust_env=False)
@@ -44,11 +48,22 @@ def service(transactional_db: None) -> Iterator[Service]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "SHOP_UNIT": "inventory", "SHOP_MODULES": "inventory"}
-    command = [sys.executable, "-m", "gunicorn", "shop.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "shop.wsgi",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "2",
+        "--threads",
+        "4",
+    ]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
     try:
         _wait(port, process)
-        yield Service(process, f"http://127.0.0.1:{port}")
+        yield Service(process, port)
     finally:
         os.killpg(process.pid, signal.SIGCONT)
         os.killpg(process.pid, signal.SIGKILL)
@@ -58,9 +73,9 @@ def service(transactional_db: None) -> Iterator[Service]:
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            httpx2.get(f"http://127.0.0.1:{port}/", timeout=30, trust_env=False)
             return
-        except OSError:
+        except httpx2.ConnectError:
             if process.poll() is not None and process.stderr is not None:
                 pytest.fail(process.stderr.read().decode())
             time.sleep(0.1)
@@ -79,13 +94,10 @@ def remote(service: Service) -> Iterator[Service]:
 
 
 def plant(sku: str) -> None:
-    with connections["inventory"].cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO inventory_product"
-            " (sku, name, description, category, price_cents, is_on_sale, received, on_hand)"
-            " VALUES (%s, 'Lamp', '', 'light', 1999, true, 10, 7)",
-            [sku],
-        )
+    from modules.inventory.models import Product, Stock
+
+    product = Product.objects.create(sku=sku, name='Lämp\'s "№1"', category="light", price_cents=1999)
+    Stock.objects.create(product=product, received=10, on_hand=7)
 
 
 def bearer(**changes: str) -> str:
@@ -95,10 +107,9 @@ def bearer(**changes: str) -> str:
 
 
 def test_a_call_is_answered_by_the_other_process(remote: Service) -> None:
-    sku = 'Lämp\'s "№1"'
-    plant(sku)
-    quote = use(Inventory).quote(lines=(Line(sku=sku, quantity=3),))
-    assert (quote.total_cents, quote.lines[0].name) == (5997, "Lamp")
+    plant("LAMP-1")
+    quote = use(Inventory).quote(lines=(Line(sku="LAMP-1", quantity=3),))
+    assert (quote.total_cents, quote.lines[0].name) == (5997, 'Lämp\'s "№1"')
     assert use(Inventory).holding(order_id=uuid7()) is None
 
 
@@ -165,9 +176,10 @@ def test_a_service_that_hangs_costs_the_caller_no_more_than_the_deadline(remote:
 def test_a_read_survives_a_connection_that_breaks(remote: Service) -> None:
     """The kept-alive connection is gone when the next call is made: it is asked again on a new one."""
     use(Inventory).stock_differences()
-    children = subprocess.run(["pgrep", "-P", str(remote.process.pid)], capture_output=True, text=True, check=True)
-    for child in children.stdout.split():
-        os.kill(int(child), signal.SIGKILL)
+    for child in psutil.Process(remote.process.pid).children():
+        sockets = child.net_connections(kind="tcp4")
+        if any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == remote.port for one in sockets):
+            child.kill()
     assert use(Inventory).stock_differences() == ()
 
 

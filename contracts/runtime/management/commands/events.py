@@ -1,4 +1,4 @@
-"""`manage.py events list | show | replay | purge`: what the outboxes of this unit hold, and the way out of a dead key."""
+"""`manage.py events list | show | replay | purge`: what the outboxes of this unit hold, and how a dead key goes on."""
 
 import json
 from argparse import ArgumentParser
