@@ -17,20 +17,7 @@ _THINGS = {
     "Play": ("Wooden Train", "Puzzle", "Card Game", "Kite", "Building Blocks", "Chess Set", "Modelling Clay"),
     "Tools": ("Claw Hammer", "Tape Measure", "Screwdriver Set", "Spirit Level", "Work Gloves", "Tool Box", "Hand Saw"),
 }
-_MATERIALS = (
-    "Oak",
-    "Linen",
-    "Steel",
-    "Ceramic",
-    "Cork",
-    "Brass",
-    "Cotton",
-    "Bamboo",
-    "Enamel",
-    "Walnut",
-    "Wool",
-    "Slate",
-)
+_COLOURS = ("Chalk", "Clay", "Indigo", "Ink", "Moss", "Ochre", "Olive", "Pine", "Plum", "Rust", "Sand", "Slate")
 _MAKERS = ("Nordhavn", "Fjell & Co", "Atelier Lune", "O’Hara", "Tannenhof", "Casa Brava", "Millbrook", "Sōgen")
 _PROMISES = (
     "Made to be used every day and to be mended, not replaced.",
@@ -61,12 +48,12 @@ def _shelves(*, products: int) -> list[Stock]:
 
 def _shelf(number: int, random: Random) -> Stock:
     category = random.choice(tuple(_THINGS))
-    thing, material, maker = random.choice(_THINGS[category]), random.choice(_MATERIALS), random.choice(_MAKERS)
+    thing, colour, maker = random.choice(_THINGS[category]), random.choice(_COLOURS), random.choice(_MAKERS)
     pieces = random.randint(*(PLENTY if number % 40 else SCARCE))
     product = Product(
         sku=f"{category[:3].upper()}-{number:05}",
-        name=f"{maker} {material} {thing}",
-        description=f"{thing} in {material.lower()}, from {maker}. {random.choice(_PROMISES)}",
+        name=f"{maker} {thing} in {colour}",
+        description=f"{thing} by {maker}, in {colour.lower()}. {random.choice(_PROMISES)}",
         category=category,
         price_cents=random.randint(4, 180) * 100 - random.choice((1, 5, 10)),
     )

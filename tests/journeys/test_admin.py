@@ -183,7 +183,7 @@ def test_pages_of_other_modules_need_no_users(as_admin: Client) -> None:
 
 
 def test_a_product_is_added_with_its_stock(as_admin: Client) -> None:
-    body = {"sku": "CUP-1", "name": "O’Hara’s \"Cup\" <b>", "category": "Kitchen", "price_cents": 450, "is_on_sale": "on"}
+    body = {"sku": "CUP-1", "name": 'O’Hara’s "Cup" <b>', "category": "Kitchen", "price_cents": 450, "is_on_sale": "on"}
     answer = as_admin.post(_page(Product, "add"), {**body, "receive": 7})
     assert answer.status_code == 302
     assert use(Inventory).product(sku="CUP-1").available == 7

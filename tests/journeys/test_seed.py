@@ -34,8 +34,16 @@ def test_planted_again_it_changes_nothing() -> None:
 
 def test_it_is_the_same_on_every_machine() -> None:
     _seed(products=3, customers=1)
-    assert [str(user.id) for user in User.objects.order_by("id")] == EXPECTED_IDS
-    assert list(Product.objects.order_by("sku").values_list("sku", "price_cents")) == EXPECTED_PRICES
+    assert [str(id) for id in User.objects.order_by("id").values_list("id", flat=True)] == [
+        "01941f29-7c00-78ec-a955-85e0152bf881",
+        "01941f29-7c01-7d66-bc99-bc927a44668e",
+        "01941f29-7c02-791d-8435-d50e3b64d0a9",
+    ]
+    assert list(Stock.objects.order_by("pk").values_list("pk", "product__price_cents", "on_hand")) == [
+        ("DES-00001", 9895, 37343),
+        ("OUT-00002", 3399, 23201),
+        ("PLA-00003", 14490, 40068),
+    ]
 
 
 def test_a_larger_demo_keeps_what_a_smaller_one_planted() -> None:
@@ -85,10 +93,6 @@ def test_real_users_who_came_after_the_demo_do_not_stop_it() -> None:
 def test_an_amount_that_cannot_be_is_refused(amounts: dict[str, int]) -> None:
     with pytest.raises(CommandError, match="between 0 and 1,000,000"):
         _seed(**amounts)
-
-
-EXPECTED_IDS: list[str] = []
-EXPECTED_PRICES: list[tuple[str, int]] = []
 
 
 def _seed(**options: Any) -> str:

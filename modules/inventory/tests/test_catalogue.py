@@ -109,7 +109,9 @@ def test_the_database_refuses_such_a_sku_too() -> None:
         Product.objects.create(sku="A/B", name="A", category="B", price_cents=1)
 
 
-@pytest.mark.parametrize("path", ["/api/inventory/", "/api/inventory/?search=cup&category=Kitchen", "/api/inventory/CUP-1/"])
+@pytest.mark.parametrize(
+    "path", ["/api/inventory/", "/api/inventory/?search=cup&category=Kitchen", "/api/inventory/CUP-1/"]
+)
 def test_a_read_takes_one_query(client: Client, path: str) -> None:
     with CaptureQueriesContext(connections["inventory"]) as statements:
         assert client.get(path).status_code == 200
