@@ -129,8 +129,9 @@ def _compare(
     quantities, total_cents = (fact.quantities, fact.total_cents) if fact else ({}, 0)
 
     stock = holding.state if holding else "nothing"
-    held = {line.sku: line.quantity for line in holding.lines} if holding and stock in ("reserved", "sold") else {}
-    if stock not in HOLDING_OF[state] or (held and held != quantities):
+    holds = stock in ("reserved", "sold")
+    held = {line.sku: line.quantity for line in holding.lines} if holding and holds else {}
+    if stock not in HOLDING_OF[state] or (holds and held != quantities):
         yield Difference(
             invariant="stock_is_of_orders",
             of=f"order {order_id}",
