@@ -1,7 +1,6 @@
-"""A picture for a product that has none: a pattern drawn from its sku, in the colours of its category."""
+"""A picture for a product that has none: a pattern drawn from its sku."""
 
 import hashlib
-import zlib
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,7 +24,7 @@ _SHAPES = (
 )
 
 
-def artwork(sku: str, category: str) -> SafeString:
+def artwork(sku: str) -> SafeString:
     """An SVG of a few hundred bytes, the same each time."""
     digest = hashlib.sha256(sku.encode()).digest()
     paths = [""] * _INKS
@@ -36,7 +35,7 @@ def artwork(sku: str, category: str) -> SafeString:
     return format_html(
         '<svg class="artwork palette-{}" viewBox="0 0 {} {}" aria-hidden="true" focusable="false">'
         '<path class="ink-0" d="{}"/><path class="ink-1" d="{}"/><path class="ink-2" d="{}"/></svg>',
-        zlib.crc32(category.encode()) % PALETTES,
+        digest[-1] % PALETTES,
         COLUMNS * CELL,
         ROWS * CELL,
         *paths,

@@ -12,7 +12,7 @@ CARDS = [
     ("tok_late", "Late", "The bank thinks it over and reports back some seconds later."),
     ("tok_duplicate", "Reported twice", "The bank reports the payment twice. It counts once."),
     ("tok_timeout", "Time-out", "The bank takes the money and its answer gets lost. We ask again and find out."),
-    ("tok_timeout_never", "Silence", "The bank never answers. After two minutes the order expires."),
+    ("tok_timeout_never", "Silence", "The bank never answers. After a while the order expires and nothing is charged."),
 ]
 """Token, name and what it shows, for each test card of the payment sandbox."""
 
@@ -43,14 +43,21 @@ class SetForm(AddForm):
     quantity = forms.IntegerField(min_value=0, max_value=MOST_PIECES, error_messages=_QUANTITY_ERRORS)
 
 
-class SignInForm(forms.Form):
+class LabelledForm(forms.Form):
+    """Labels without Django's colon."""
+
+    def __init__(self, data: Any = None, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial=initial, label_suffix="")
+
+
+class SignInForm(LabelledForm):
     email = forms.EmailField(max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"}))
     password = forms.CharField(
         max_length=128, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
 
 
-class RegisterForm(forms.Form):
+class RegisterForm(LabelledForm):
     """What is allowed the users API decides; here only what a browser can already say."""
 
     name = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
@@ -70,7 +77,7 @@ class RegisterForm(forms.Form):
     )
 
 
-class CheckoutForm(forms.Form):
+class CheckoutForm(LabelledForm):
     card = forms.ChoiceField(choices=[(token, name) for token, name, _ in CARDS])
     deliver_to = forms.CharField(
         required=False,

@@ -34,12 +34,13 @@ async function send(form) {
   const headers = { "Content-Type": "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
   if (form.elements.key) headers["Idempotency-Key"] = form.elements.key.value;
   const body = JSON.stringify(content(form));
+  const attempts = form.elements.key ? ATTEMPTS : 1;
   for (let attempt = 1; ; attempt++) {
     try {
       const response = await fetch(form.dataset.api, { method: "POST", headers, body });
-      if (response.status !== 503 || attempt === ATTEMPTS) return response;
+      if (response.status !== 503 || attempt === attempts) return response;
     } catch (error) {
-      if (attempt === ATTEMPTS || !headers["Idempotency-Key"]) throw error;
+      if (attempt === attempts) throw error;
     }
     await pause(300 * 2 ** attempt * (0.5 + Math.random()));
   }
