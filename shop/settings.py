@@ -184,6 +184,7 @@ LANGUAGE_CODE = "en"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = STATE_DIR / "static"
+WHITENOISE_USE_FINDERS = True  # straight from the packages: nothing has to be collected first
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_URL = "sign-in"
 
@@ -234,8 +235,8 @@ if BROKER_URL.startswith("pgmq:"):
         "pool_size": 4,
         "pool_timeout": 2,
         "wait_time_seconds": 1,
-        "poll_interval_ms": 50,
-        "polling_interval": 0.05,
+        "poll_interval_ms": 20,
+        "polling_interval": 0.005,  # also the pause before the next message while all slots are taken
     }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "run" / f"{UNIT}.beat")
 CELERY_BEAT_SCHEDULE = {

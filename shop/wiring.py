@@ -7,7 +7,7 @@ from django.conf import settings
 
 from contracts.runtime import Remote, bind, configure
 from contracts.runtime.definitions import definitions
-from extraction.boundaries.guards import operation
+from extraction.boundaries.guards import Operation
 
 
 def wire() -> None:
@@ -17,7 +17,7 @@ def wire() -> None:
         strict=settings.CONTRACTS_STRICT,
         modules=frozenset(settings.MODULES),
         resolve=_resolver(),
-        operation=operation,
+        operation=Operation,
         signing_key=settings.SERVICE_SIGNING_KEY,
         public_keys=settings.SERVICE_PUBLIC_KEYS,
     )

@@ -39,7 +39,7 @@ def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
     implementation = _implementations.get(method.contract)
     if implementation is None:
         raise NotBound(f"{method}: {method.contract} is not in unit {configuration.unit!r} and has no address")
-    with configuration.operation("call", str(method)):
+    with configuration.operation("call", method.label):
         try:
             return getattr(implementation, method.name)(**arguments)
         except _errors(method.contract):

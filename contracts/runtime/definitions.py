@@ -4,7 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -23,8 +23,12 @@ class Method:
     returns: Any
     safe_to_repeat: bool
 
-    def __str__(self) -> str:
+    @cached_property
+    def label(self) -> str:
         return f"{self.contract}.{self.name}"
+
+    def __str__(self) -> str:
+        return self.label
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Two verbs for transactions of a module, and one question."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
 from django.db import transaction as django_transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from contracts.runtime.configuration import configuration
@@ -34,4 +36,21 @@ def in_transaction(alias: str) -> bool:
 
 def open_transactions() -> list[str]:
     """Modules with an open transaction in this thread."""
-    return [module for module in sorted(configuration.modules) if in_transaction(module)]
+    if _thread.modules is not configuration.modules:
+        _thread.connections = [connections[module] for module in sorted(configuration.modules)]
+        _thread.modules = configuration.modules
+    return [
+        connection.alias
+        for connection in _thread.connections
+        if connection.atomic_blocks and in_transaction(connection.alias)
+    ]
+
+
+class _Thread(threading.local):
+    """This thread's connections: asked for with every call, and the handler's own look-up is slow."""
+
+    modules: frozenset[str] | None = None
+    connections: list[BaseDatabaseWrapper] = []
+
+
+_thread = _Thread()

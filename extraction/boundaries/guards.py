@@ -13,14 +13,13 @@ counts as a write by its first keyword, so a SELECT of a function that writes is
 
 import os
 import re
+import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from django.apps import apps
@@ -49,28 +48,25 @@ class ForeignTable(GuardError):
     """SQL of one module for a table of another."""
 
 
-@dataclass
 class Operation:
-    """A request, handler or call, and what it has committed so far."""
+    """A request, handler or call, and what it has committed so far. Commits made inside it are counted anew."""
 
-    kind: str
-    name: str
-    commits: Counter[str] = field(default_factory=Counter)
-    first_commit_at: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("_token", "commits", "kind", "name")
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+        self.commits: dict[str, str] = {}
+        """Where each module committed first."""
+
+    def __enter__(self) -> Self:
+        self._token = _operation.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _operation.reset(self._token)
 
 
 _operation: ContextVar[Operation | None] = ContextVar("operation", default=None)
-
-
-@contextmanager
-def operation(kind: str, name: str) -> Iterator[Operation]:
-    """Count commits anew: what runs inside is one request, handler or call."""
-    current = Operation(kind, name)
-    token = _operation.set(current)
-    try:
-        yield current
-    finally:
-        _operation.reset(token)
 
 
 class OperationMiddleware:
@@ -80,7 +76,7 @@ class OperationMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with operation("request", f"{request.method} {request.path}"):
+        with Operation("request", f"{request.method} {request.path}"):
             return self.get_response(request)
 
 
@@ -172,14 +168,13 @@ class _Guard:
         current = _operation.get()
         if current is None:
             return
-        current.commits[self.module] += 1
-        if current.commits[self.module] == 1:
-            current.first_commit_at[self.module] = _call_site()
+        if self.module not in current.commits:
+            current.commits[self.module] = _call_site()
             return
         _report(
             SecondCommit,
             f"{current.kind} {current.name} commits a second time in {self.module} (first at "
-            f"{current.first_commit_at[self.module]}); one operation, one transaction: if the module moves between "
+            f"{current.commits[self.module]}); one operation, one transaction: if the module moves between "
             "the two, the first can be neither undone nor replayed",
         )
 
@@ -257,15 +252,17 @@ def _open_modules() -> list[str]:
 
 def _call_site() -> str:
     """File, line and function nearest to the statement: in a module's code, else anywhere in the project."""
-    frames = [
-        frame
-        for frame in reversed(traceback.extract_stack())
-        if "site-packages" not in frame.filename and "/lib/python" not in frame.filename and frame.filename != __file__
-    ]
-    site = next(
-        (frame for frame in frames if frame.filename.startswith(_module_paths())), frames[0] if frames else None
-    )
-    return f"{os.path.relpath(site.filename)}:{site.lineno} in {site.name}" if site else "?"
+    nearest, frame = "?", sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        path = frame.f_code.co_filename
+        if path == __file__ or "site-packages" in path or "/lib/python" in path:
+            continue
+        site = f"{os.path.relpath(path)}:{frame.f_lineno} in {frame.f_code.co_name}"
+        if path.startswith(_module_paths()):
+            return site
+        nearest = site if nearest == "?" else nearest
+    return nearest
 
 
 @cache

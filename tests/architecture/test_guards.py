@@ -13,11 +13,11 @@ from contracts.users import Users
 from extraction.boundaries.guards import (
     ForeignTable,
     ForeignTransaction,
+    Operation,
     OperationMiddleware,
     SecondCommit,
     _owners,
     _read,
-    operation,
 )
 
 
@@ -65,9 +65,9 @@ def test_refuses_a_contract_call_inside_a_transaction() -> None:
 
 
 @pytest.mark.parametrize("kind", ["request", "handler", "call"])
-def test_refuses_a_second_commit_in_one_module_within_one_operation(kind: str) -> None:
+def test_refuses_a_second_commit_in_one_module_within_one_Operation(kind: str) -> None:
     with (
-        operation(kind, "checkout"),
+        Operation(kind, "checkout"),
         pytest.raises(SecondCommit, match=rf"{kind} checkout commits a second time in orders"),
     ):
         for _ in range(2):
@@ -86,13 +86,13 @@ def test_refuses_a_second_commit_of_a_request() -> None:
 
 
 def test_counts_a_write_without_a_transaction_as_a_commit() -> None:
-    with operation("request", "checkout"), pytest.raises(SecondCommit):
+    with Operation("request", "checkout"), pytest.raises(SecondCommit):
         write("orders")
         write("orders")
 
 
 def test_allows_one_commit_in_each_module_and_reads_at_will() -> None:
-    with operation("request", "checkout"):
+    with Operation("request", "checkout"):
         for module in ("orders", "inventory"):
             with transaction(module), connections[module].cursor() as cursor:
                 cursor.execute(f'SELECT count(*) FROM "{table_of(module)}"')
@@ -104,7 +104,7 @@ def test_allows_one_commit_in_each_module_and_reads_at_will() -> None:
 
 
 def test_a_rolled_back_transaction_is_no_commit() -> None:
-    with operation("request", "checkout"):
+    with Operation("request", "checkout"):
         with pytest.raises(ZeroDivisionError), transaction("orders"):
             write("orders")
             raise ZeroDivisionError
@@ -113,9 +113,9 @@ def test_a_rolled_back_transaction_is_no_commit() -> None:
 
 
 def test_a_nested_operation_counts_for_itself() -> None:
-    with operation("request", "checkout"), transaction("orders"):
+    with Operation("request", "checkout"), transaction("orders"):
         write("orders")
-        with operation("handler", "orders.confirm"):
+        with Operation("handler", "orders.confirm"):
             pass
 
 
@@ -163,7 +163,7 @@ def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: 
 def test_a_refused_second_commit_is_rolled_back() -> None:
     with connections["orders"].cursor() as cursor:
         cursor.execute("DELETE FROM outbox")
-    with operation("request", "checkout"), pytest.raises(SecondCommit):
+    with Operation("request", "checkout"), pytest.raises(SecondCommit):
         for key in ("first", "second"):
             with transaction("orders"), connections["orders"].cursor() as cursor:
                 write("orders")

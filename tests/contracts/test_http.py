@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx2
@@ -41,8 +42,8 @@ class Service:
         return httpx2.post(f"{self.url}/internal/contracts/{path}", content=body, headers=headers, trust_env=False)
 
 
-@pytest.fixture
-def service(transactional_db: None) -> Iterator[Service]:
+@contextmanager
+def serving() -> Iterator[Service]:
     """Inventory alone, behind gunicorn, on the same database as its own role."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -82,15 +83,36 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     pytest.fail("the service did not start in 30 s")
 
 
-@pytest.fixture
-def remote(service: Service) -> Iterator[Service]:
+@contextmanager
+def asked_remotely(service: Service) -> Iterator[Service]:
     """This process asks the service for every inventory call."""
     before = configuration.resolve
     client._breaker.cache_clear()
     configure(resolve={"inventory": Remote("inventory", service.url)}.get)
-    yield service
-    configure(resolve=before)
-    client._breaker.cache_clear()
+    try:
+        yield service
+    finally:
+        configure(resolve=before)
+        client._breaker.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def service(django_db_setup: None) -> Iterator[Service]:
+    with serving() as service:
+        yield service
+
+
+@pytest.fixture
+def remote(service: Service) -> Iterator[Service]:
+    with asked_remotely(service) as remote:
+        yield remote
+
+
+@pytest.fixture
+def mortal(transactional_db: None) -> Iterator[Service]:
+    """A service that a test may kill."""
+    with serving() as service, asked_remotely(service) as remote:
+        yield remote
 
 
 def plant(sku: str) -> None:
@@ -147,9 +169,9 @@ def test_a_malformed_call_is_told_what_is_wrong(service: Service) -> None:
     assert late.status_code == 503
 
 
-def test_a_service_that_is_gone_is_unavailable_and_soon_not_asked_any_more(remote: Service) -> None:
-    os.killpg(remote.process.pid, signal.SIGKILL)
-    remote.process.wait()
+def test_a_service_that_is_gone_is_unavailable_and_soon_not_asked_any_more(mortal: Service) -> None:
+    os.killpg(mortal.process.pid, signal.SIGKILL)
+    mortal.process.wait()
     for _ in range(4):
         with pytest.raises(Unavailable, match="ConnectError"):
             use(Inventory).stock_differences()
@@ -162,23 +184,23 @@ def test_a_service_that_is_gone_is_unavailable_and_soon_not_asked_any_more(remot
     assert time.monotonic() - began < 2
 
 
-def test_a_service_that_hangs_costs_the_caller_no_more_than_the_deadline(remote: Service) -> None:
+def test_a_service_that_hangs_costs_the_caller_no_more_than_the_deadline(mortal: Service) -> None:
     use(Inventory).stock_differences()
-    os.killpg(remote.process.pid, signal.SIGSTOP)
+    os.killpg(mortal.process.pid, signal.SIGSTOP)
     began = time.monotonic()
     with pytest.raises(Unavailable):
         use(Inventory).stock_differences()
     assert time.monotonic() - began < configuration.call_timeout_s + 1
-    os.killpg(remote.process.pid, signal.SIGCONT)
+    os.killpg(mortal.process.pid, signal.SIGCONT)
     assert use(Inventory).stock_differences() == ()
 
 
-def test_a_read_survives_a_connection_that_breaks(remote: Service) -> None:
+def test_a_read_survives_a_connection_that_breaks(mortal: Service) -> None:
     """The kept-alive connection is gone when the next call is made: it is asked again on a new one."""
     use(Inventory).stock_differences()
-    for child in psutil.Process(remote.process.pid).children():
+    for child in psutil.Process(mortal.process.pid).children():
         sockets = child.net_connections(kind="tcp4")
-        if any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == remote.port for one in sockets):
+        if any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == mortal.port for one in sockets):
             child.kill()
     assert use(Inventory).stock_differences() == ()
 

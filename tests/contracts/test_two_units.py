@@ -10,6 +10,7 @@ from django.db import connections
 
 from contracts.runtime import Remote, configure
 from contracts.runtime.configuration import configuration
+from contracts.runtime.dispatch import drain_key
 from contracts.runtime.models import Delivery
 from tests.contracts.conftest import publish_placed
 from tests.contracts.workers import worker
@@ -21,8 +22,8 @@ pytestmark = [
 RESERVE = "inventory.reserve_stock"
 
 
-@pytest.fixture
-def inventory_is_elsewhere(transactional_db: None) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def inventory_is_elsewhere(django_db_setup: None) -> Iterator[None]:
     before = configuration.resolve
     configure(resolve={"inventory": Remote("inventory", "http://127.0.0.1:9")}.get)
     others = ",".join(module for module in settings.ALL_MODULES if module != "inventory")
@@ -55,8 +56,6 @@ def test_an_event_is_done_when_the_other_units_inbox_has_it() -> None:
     assert state_of(order_id).state == "pending"
     wait_for(lambda: state_of(order_id).state == "done")
     assert inbox() == 1
-
-    from contracts.runtime.dispatch import drain_key
 
     delivery = state_of(order_id)
     Delivery.objects.using("orders").filter(id=delivery.id).update(state="pending", done_at=None)
