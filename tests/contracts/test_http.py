@@ -38,7 +38,7 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def post(self, path: str, body: bytes = b"{}", **headers: str) -> httpx2.Response:
+    def post(self, path: str, body: bytes = b"{}", /, **headers: str) -> httpx2.Response:
         return httpx2.post(f"{self.url}/internal/contracts/{path}", content=body, headers=headers, trust_env=False)
 
 
@@ -165,7 +165,7 @@ def test_a_malformed_call_is_told_what_is_wrong(service: Service) -> None:
     assert service.post("inventory/quote", b"{", authorization=token).status_code == 400
     assert service.post("inventory/nothing", authorization=token).status_code == 404
     assert service.post("orders/facts", authorization=token).status_code == 404
-    late = service.post("inventory/stock_differences", **{"authorization": token, "x-deadline-ms": "0"})
+    late = service.post("inventory/stock_differences", b"{}", **{"authorization": token, "x-deadline-ms": "0"})
     assert late.status_code == 503
 
 
