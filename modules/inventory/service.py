@@ -80,10 +80,10 @@ def stock_sell(*, order_id: UUID) -> None:
 def stock_release(*, order_id: UUID) -> None:
     """Put back what a cancelled order holds; if it asks for stock later, it gets none. Raises AlreadySold."""
     transaction_required("inventory")
-    reservation, came_first = Reservation.objects.select_for_update().get_or_create(
+    reservation, _ = Reservation.objects.select_for_update().get_or_create(
         order_id=order_id, defaults={"state": State.RELEASED}
     )
-    if came_first or reservation.state in (State.RELEASED, State.REJECTED):
+    if reservation.state in (State.RELEASED, State.REJECTED):
         return
     if reservation.state == State.SOLD:
         raise AlreadySold(f"order {order_id} is cancelled and its stock is sold; `manage.py audit` shows both sides")

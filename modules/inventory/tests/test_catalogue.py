@@ -56,6 +56,8 @@ def test_a_product_that_is_not_on_sale_is_not_shown(client: Client) -> None:
     assert client.get("/api/inventory/CUP-1/").status_code == 404
     with pytest.raises(UnknownProduct):
         use(Inventory).product(sku="CUP-1")
+    with pytest.raises(UnknownProduct):
+        use(Inventory).quote(lines=(Line(sku="CUP-1", quantity=1),))
 
 
 def test_pages_show_every_product_once(client: Client) -> None:

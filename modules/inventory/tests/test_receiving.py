@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from contracts.runtime.identity import token_for
 from contracts.users import Identity
-from modules.inventory.models import Stock
+from modules.inventory.models import Product, Stock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shelf")]
 
@@ -25,6 +25,13 @@ def test_the_same_key_again_gives_the_same_answer_and_no_second_effect() -> None
     answers = [_receive({"quantity": 5}, headers=staff).json() for _ in range(3)]
     assert answers == [{"sku": "CUP-1", "received": 15, "on_hand": 15}] * 3
     assert Stock.objects.get(product_id="CUP-1").on_hand == 15
+
+
+def test_an_answer_outlives_its_product() -> None:
+    staff = _headers("staff")
+    given = _receive({"quantity": 5}, headers=staff).json()
+    Product.objects.filter(sku="CUP-1").delete()
+    assert _receive({"quantity": 5}, headers=staff).json() == given
 
 
 @pytest.mark.parametrize(("sku", "quantity"), [("CUP-1", 6), ("POT-1", 5)])

@@ -3,6 +3,8 @@
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -238,25 +240,37 @@ def test_orders_at_once_neither_deadlock_nor_sell_a_piece_twice() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_order_and_its_cancellation_at_once_leave_nothing_held() -> None:
-    for _ in range(20):
+    for _ in range(10):
         order = uuid7()
-        together = threading.Barrier(2)
-
-        def work(hear: Callable[[], Any], together: threading.Barrier = together) -> None:
-            together.wait()
-            hear()
-            connections.close_all()
-
-        threads = [
-            threading.Thread(target=work, args=(hear,))
-            for hear in (lambda order=order: placed(order, ("CUP-1", 1)), lambda order=order: cancelled(order))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _at_once(partial(placed, order, ("CUP-1", 1)), partial(cancelled, order))
         assert _holding(order) == ("released", {})
     assert _on_hand()["CUP-1"] == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_cancellations_at_once_give_back_once() -> None:
+    placed(uuid7(), ("CUP-1", 5))
+    for _ in range(10):
+        order = uuid7()
+        placed(order, ("CUP-1", 1))
+        _at_once(partial(cancelled, order), partial(cancelled, order))
+    assert _on_hand()["CUP-1"] == 5
+    assert use(Inventory).stock_differences() == ()
+
+
+def _at_once(*hear: Callable[[], bool]) -> None:
+    together = threading.Barrier(len(hear))
+
+    def work(hear: Callable[[], bool]) -> None:
+        try:
+            connections["inventory"].ensure_connection()
+            together.wait()
+            hear()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(hear)) as threads:
+        list(threads.map(work, hear))
 
 
 def _on_hand() -> dict[str, int]:
