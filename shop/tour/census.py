@@ -2,7 +2,8 @@
 
     python -m shop.tour.census --out var/report
 
-runs in the shop's environment and writes facts.jsonl: one line for each order, with its idempotency key.
+runs in the shop's environment, writes facts.jsonl, one line for each order with its idempotency key, and prints the
+version of the PostgreSQL server.
 """
 
 import argparse
@@ -105,6 +106,7 @@ def main() -> None:
 
     django.setup()
     _write_facts(options.out / FACTS)
+    print(_server_version())  # noqa: T201
 
 
 def _write_facts(path: Path) -> None:
@@ -119,6 +121,14 @@ def _write_facts(path: Path) -> None:
             if page.after is None:
                 return
             after = page.after
+
+
+def _server_version() -> str:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("show server_version")
+        return str(cursor.fetchone()[0])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The shop's state is its own, var/tour, made anew each time: a tour works on an e
 `manage.py up` keeps. What it leaves is var/report, and var/tour with the logs until the next tour.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from django.conf import settings
 
 from extraction.platform.local.lock import locked
 from extraction.platform.local.supervision import end_leftovers
+from shop.audit import AuditReport
 from shop.platform import Shop
 from shop.tour import census
 from shop.tour.census import ShownOrder, Visitor, facts_in, write_orders
@@ -62,12 +62,14 @@ def fresh(state: Path) -> None:
 class Tour:
     """One tour of `seconds` of load. `run` writes the report whatever happens, and leaves the shop to its caller."""
 
-    shop: Shop
+    state: Path
+    port: int
     display: Display
     report_dir: Path
     seconds: float
     rate: float
     seed: int
+    shop: Shop = field(init=False)
     findings: Findings = field(init=False)
     seen: dict[UUID, ShownOrder | None] | None = field(init=False, default=None)
     stopped_with: int = field(init=False, default=0)
@@ -87,7 +89,8 @@ class Tour:
         """Take the tour; the shop is entered on `stack`, so that the caller says when it ends."""
         try:
             with self.display.stage(START):
-                stack.enter_context(self.shop)
+                fresh(self.state)
+                self.shop = stack.enter_context(Shop(self.state, port=self.port, step=self.display.step))
                 self.findings.start_up_s = round((datetime.now(UTC) - self.findings.started_at).total_seconds(), 1)
             with self._stage(BUY):
                 self._load()
@@ -167,15 +170,17 @@ class Tour:
     def _audit(self) -> None:
         """Check the invariants as anybody can: with `manage.py audit`."""
         answer = self._child(["manage.py", "audit", "--json", "--wait", str(AUDIT_WAIT_S)], is_ok=(0, 1))
-        report = json.loads(answer)
-        self.findings.invariants = dict(report["invariants"])
-        self.findings.differences = tuple(map(str, report["differences"]))
+        report = msgspec.json.decode(answer, type=AuditReport)
+        self.findings.invariants = report.invariants
+        self.findings.differences = tuple(map(str, report.differences))
 
     def _compare(self) -> None:
         """Read the ledger back from its file and compare it with what the shop holds."""
         if self.seen is None:
             raise RuntimeError("nobody looked at the orders")
-        self._child(["-m", "shop.tour.census", "--out", str(self.report_dir)])
+        self.findings.server_version = (
+            self._child(["-m", "shop.tour.census", "--out", str(self.report_dir)]).decode().strip()
+        )
         self.findings.comparison = compare(
             entries_in(self.report_dir / LEDGER), facts=facts_in(self.report_dir / census.FACTS), seen=self.seen
         )

@@ -22,8 +22,11 @@ BUYERS_PERCENT = 40
 """Visits that end in an order; the others look around."""
 NEWCOMERS_PERCENT = 5
 """Buyers who sign in; the others come back with the token of their last visit."""
+BARGAIN_HUNTERS_PERCENT = 6
+"""Buyers who want something scarce, once they have seen some."""
 REPEATERS_PERCENT = 8
 """Buyers who send the same order again under the same key, as a double click or a lost answer would."""
+MOST_PIECES, SCARCE_BELOW = 3, 15
 ASK_AGAIN_FOR_S = 75.0
 """A lost answer to an order is asked for again, under the same key, for this long."""
 FOLLOW_PAUSES_S = (0.4, 0.8, 1.5, *[3.0] * 25)
@@ -80,6 +83,8 @@ class Town:
     password: str
     products: dict[str, str] = field(default_factory=dict)
     """Name by sku, as seen in the catalogue."""
+    scarce: set[str] = field(default_factory=set)
+    """Products that were seen nearly sold out: some orders for them find the shelf empty."""
     categories: set[str] = field(default_factory=set)
     cursors: set[str] = field(default_factory=set)
     tally: Counter[str] = field(default_factory=Counter)
@@ -89,7 +94,7 @@ class Town:
 
     def think(self) -> float:
         """Seconds between two pages."""
-        return self.rng.uniform(0.3, 2.0)
+        return self.rng.uniform(0.2, 1.0)
 
 
 Journey = Generator[Ask, Answer, None]
@@ -98,7 +103,7 @@ Journey = Generator[Ask, Answer, None]
 def visit(town: Town) -> Journey:
     """A customer comes by."""
     yield from look_around(town)
-    if not town.chance(BUYERS_PERCENT):
+    if not town.products or not town.chance(BUYERS_PERCENT):
         return
     known = [customer for customer in town.customers if customer.token]
     if known and not town.chance(NEWCOMERS_PERCENT):
@@ -120,11 +125,11 @@ def look_around(town: Town) -> Journey:
     if town.cursors and town.chance(30):
         page = yield _listing(town, "catalogue", after=town.rng.choice(sorted(town.cursors)))
         products = _remember(town, page) or products
-    if town.chance(30):
+    if town.products and town.chance(30):
         word = town.rng.choice(town.rng.choice(sorted(town.products.values())).split())
         page = yield _listing(town, "search", search=word)
         products = _remember(town, page) or products
-    if town.chance(30):
+    if town.categories and town.chance(30):
         page = yield _listing(town, "category", category=town.rng.choice(sorted(town.categories)))
         products = _remember(town, page) or products
     for sku in town.rng.sample(products, k=min(len(products), town.rng.randint(1, 2))):
@@ -147,10 +152,10 @@ def sign_in(town: Town, customer: Customer) -> Journey:
 
 def place_order(town: Town, customer: Customer) -> Generator[Ask, Answer, UUID | None]:
     """One to three products; a lost answer is asked for again under the same key. None when no answer ever came."""
-    lines = tuple(
-        LedgerLine(sku=sku, quantity=town.rng.randint(1, 3))
-        for sku in town.rng.sample(sorted(town.products), k=min(len(town.products), town.rng.randint(1, 3)))
-    )
+    skus = town.rng.sample(sorted(town.products), k=min(len(town.products), town.rng.randint(1, 3)))
+    if town.scarce and town.chance(BARGAIN_HUNTERS_PERCENT):
+        skus = [town.rng.choice(sorted(town.scarce))]
+    lines = tuple(LedgerLine(sku=sku, quantity=town.rng.randint(1, MOST_PIECES)) for sku in skus)
     card = town.rng.choices(tuple(CARDS), weights=tuple(CARDS.values()))[0]
     key = str(uuid7())
     order_id = yield from _order(town, customer, lines, card, key, step="place_order", after_s=town.think())
@@ -232,6 +237,8 @@ def _remember(town: Town, page: Answer) -> list[str]:
     for product in products:
         town.products[product["sku"]] = product["name"]
         town.categories.add(product["category"])
+        if product["available"] < SCARCE_BELOW:
+            town.scarce.add(product["sku"])
     if page.body["after"]:
         town.cursors.add(page.body["after"])
     return [product["sku"] for product in products]

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 from shop.tour import plots
 from shop.tour.census import FACTS, ORDERS
 from shop.tour.load import LEDGER, REQUESTS
-from shop.tour.report import REPORT, Findings, Report
+from shop.tour.report import REPORT, Findings, OrderFigures, Report
 
 PAGE = "index.html"
 
@@ -45,8 +45,17 @@ def _plots(report: Report, findings: Findings) -> list[tuple[str, str, SafeStrin
         drawn.append(
             (
                 "Orders by outcome",
-                "Each order begins as pending and comes to rest as confirmed or cancelled.",
+                _outcomes(report.orders),
                 plots.orders_plot(orders, began_at=findings.load_began_at),
+            )
+        )
+    if any(order.settled_at for order in orders):
+        drawn.append(
+            (
+                "From placed to rest",
+                f"Median {report.orders.settle_p50_s} s, p95 {report.orders.settle_p95_s} s, longest "
+                f"{report.orders.settle_max_s} s; slow cards and timeouts are the provider's.",
+                plots.settle_plot(orders),
             )
         )
     if report.memory_mb.by_process:
@@ -58,3 +67,11 @@ def _plots(report: Report, findings: Findings) -> list[tuple[str, str, SafeStrin
             )
         )
     return [(title, caption, mark_safe(svg)) for title, caption, svg in drawn]  # noqa: S308
+
+
+def _outcomes(orders: OrderFigures) -> str:
+    reasons = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in orders.cancelled_by_reason.items())
+    return (
+        f"{orders.confirmed} confirmed, {orders.cancelled} cancelled{f' ({reasons})' if reasons else ''}, "
+        f"{orders.pending} still pending."
+    )

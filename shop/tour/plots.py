@@ -63,7 +63,7 @@ def latency_plot(samples: Sequence[Sample], *, load_s: float) -> str:
         for percent, colour in ((99, "--violet"), (95, "--amber"), (50, "--blue")):
             values = [percentile(latencies, percent) for latencies in ordered]
             axes.plot(middles, values, color=_c(colour), linewidth=1.8, label=f"p{percent}")
-        _log_ms(axes.yaxis, axes.set_yscale)
+        _log(axes.yaxis, axes.set_yscale, label="ms")
         axes.set_xlabel("seconds of load")
         _legend(axes)
 
@@ -91,7 +91,7 @@ def steps_plot(latency: Mapping[str, Latency]) -> str:
         axes.set_ylim(-0.6, len(steps) - 0.4)
         axes.tick_params(axis="y", labelcolor=_c("--ink"), length=0)
         axes.grid(axis="y", visible=False)
-        _log_ms(axes.xaxis, axes.set_xscale)
+        _log(axes.xaxis, axes.set_xscale, label="ms")
         _legend(axes)
 
     return _svg("steps", "Latency by step", "p50, p95 and p99 of each journey step, milliseconds", draw)
@@ -128,6 +128,26 @@ def orders_plot(orders: Sequence[ShownOrder], *, began_at: datetime) -> str:
         _legend(axes)
 
     return _svg("orders", "Orders by outcome", ", ".join(f"{n} {state}" for state, n in number.items()), draw)
+
+
+def settle_plot(orders: Sequence[ShownOrder]) -> str:
+    """Share of orders that came to rest within so many seconds, by outcome."""
+    waits: dict[str, list[float]] = defaultdict(list)
+    for order in orders:
+        if order.settled_at is not None:
+            waits[order.state].append(max(0.01, (order.settled_at - order.placed_at).total_seconds()))
+
+    def draw(axes: Any) -> None:
+        for state, colour in (("confirmed", "--green"), ("cancelled", "--amber")):
+            if waits[state]:
+                axes.ecdf(waits[state], color=_c(colour), linewidth=1.8, label=state)
+        _log(axes.xaxis, axes.set_xscale, label="seconds since placed")
+        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.set_ylim(0, 1.02)
+        _legend(axes)
+
+    number = sum(map(len, waits.values()))
+    return _svg("settle", "Time to rest", f"{number} orders, share that came to rest within so many seconds", draw)
 
 
 def memory_plot(by_process: Mapping[str, float]) -> str:
@@ -221,16 +241,17 @@ def _legend(axes: Any) -> None:
     )
 
 
-def _log_ms(axis: Any, set_scale: Callable[[str], None]) -> None:
+def _log(axis: Any, set_scale: Callable[[str], None], *, label: str) -> None:
     """A logarithmic axis with plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     set_scale("log")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1, 3)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=0)
-    axis.set_label_text("ms")
+    axis.set_label_text(label)
 
 
 def _bucket_s(load_s: float) -> float:

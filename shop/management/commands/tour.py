@@ -2,15 +2,18 @@ import math
 import secrets
 import sys
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from extraction.platform.errors import PlatformError
-from shop.platform import Shop
+
+INSTALL = "install the extras local and report: uv sync --all-extras"
 
 if TYPE_CHECKING:
+    from shop.platform import Shop
     from shop.tour.conductor import Tour
     from shop.tour.report import Report
 
@@ -47,23 +50,21 @@ class Command(BaseCommand):
         if not 0 <= port <= 65535:
             raise CommandError(f"--port {port} is no port; leave it out and a free one is taken")
         try:
-            import matplotlib  # noqa: F401
             from rich.console import Console
 
-            from shop.tour.conductor import STAGES, Tour, fresh
+            from shop.tour.conductor import STAGES, Tour
             from shop.tour.display import Display, LiveDisplay, PlainDisplay
         except ModuleNotFoundError as error:
-            raise CommandError(
-                f"the tour needs {error.name}; install the extras local and report: uv sync --all-extras"
-            ) from error
+            raise CommandError(f"the tour needs {error.name}; {INSTALL}") from error
+        if not find_spec("matplotlib"):  # which is imported at the end, for it takes a second
+            raise CommandError(f"the tour needs matplotlib; {INSTALL}")
         is_live = self.stdout.isatty() and not plain
         display: Display = LiveDisplay(Console(), STAGES) if is_live else PlainDisplay(self.stdout)
-        state = settings.STATE_DIR / "tour"
         with ExitStack() as stack:
             try:
-                fresh(state)
                 tour = Tour(
-                    shop=Shop(state, port=port, step=display.step),
+                    state=settings.STATE_DIR / "tour",
+                    port=port,
                     display=display,
                     report_dir=settings.STATE_DIR / "report",
                     seconds=60 * minutes,
@@ -97,12 +98,12 @@ class Command(BaseCommand):
         lines += [f"  problem: {times} x {problem}" for problem, times in list(report.requests.problems.items())[:5]]
         if report.verdict == "failed":
             lines += [f"  failed because: {reason}" for reason in report.reasons]
-            lines.append(f"  logs of the shop: {tour.shop.state}/log/")
+            lines.append(f"  logs of the shop: {tour.state}/log/")
         lines.append(f"  {report.duration_s:g} s in all; report: {tour.page}")
         for line in lines:
             self.stdout.write(line)
 
-    def _keep(self, shop: Shop) -> None:
+    def _keep(self, shop: "Shop") -> None:
         """Leave the shop running until Ctrl-C."""
         self.stdout.write("\nThe shop stays until Ctrl-C:")
         for name, url in (("Shop", "/"), ("API", "/api/"), ("Admin", "/admin/")):

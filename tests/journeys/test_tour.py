@@ -1,0 +1,472 @@
+"""The tour: its arithmetic, its open loop, its ledger against the real shop, and the command itself."""
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+from uuid_utils.compat import uuid7
+
+from contracts.orders import Orders
+from contracts.runtime import use
+from modules.orders.models import Order, OrderLine
+from shop.tour.census import ShownOrder
+from shop.tour.journeys import Customer, Town
+from shop.tour.ledger import Comparison, Difference, Doubled, Entry, Ledger, LedgerLine, SeenOrder, compare, entries_in
+from shop.tour.load import Load
+from shop.tour.report import Findings, report_of
+from shop.tour.samples import Sample, latency_by_step, percentile
+from tests.embedded import unembedded
+from tests.journeys.buying import Buyer, shelve
+from tests.platform.conftest import running_for
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(50, 50), (95, 95), (99, 99), (99.5, 100), (100, 100), (0, 1), (1, 1), (1.1, 2)]
+)
+def test_a_percentile_is_a_measured_value_by_nearest_rank(percent: float, expected: float) -> None:
+    assert percentile(range(1, 101), percent) == expected
+
+
+def test_the_percentile_of_one_value_is_that_value() -> None:
+    assert [percentile([7.5], percent) for percent in (1, 50, 99)] == [7.5] * 3
+
+
+def test_there_is_no_percentile_of_nothing() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        percentile([], 95)
+
+
+def test_latency_is_told_by_step_and_for_all_and_counts_failed_requests() -> None:
+    samples = [sample(step="product", latency_ms=ms) for ms in (30, 10, 20)]
+    samples.append(sample(step="search", latency_ms=900, problem="answered 500"))
+    latency = latency_by_step(samples)
+    assert (latency["product"].p50_ms, latency["product"].p95_ms, latency["product"].requests) == (20, 30, 3)
+    assert (latency["all"].max_ms, latency["all"].requests) == (900, 4)
+
+
+# The ledger against the real shop.
+
+
+@pytest.fixture
+def bought() -> tuple[Buyer, list[Entry]]:
+    """Three orders that the shop acknowledged, as a load would have noted them."""
+    shelve("A-1")
+    shelve("B-2")
+    buyer = Buyer()
+    return buyer, [ordered(buyer, sku) for sku in ("A-1", "B-2", "A-1")]
+
+
+def ordered(buyer: Buyer, sku: str) -> Entry:
+    key = str(uuid7())
+    answer = buyer.place(sku=sku, quantity=2, key=key)
+    return Entry(
+        operation="place_order",
+        idempotency_key=key,
+        customer="ada",
+        lines=(LedgerLine(sku=sku, quantity=2),),
+        card="tok_approve",
+        status=answer.status_code,
+        order_id=UUID(answer.json()["id"]),
+        total_cents=answer.json()["total_cents"],
+        acknowledged=True,
+    )
+
+
+def against_the_shop(buyer: Buyer, entries: list[Entry]) -> Comparison:
+    """What a tour does with its ledger, with the test client in place of HTTP."""
+    seen: dict[UUID, SeenOrder | None] = {}
+    for order_id in {entry.order_id for entry in entries if entry.order_id}:
+        answer = buyer.client.get(f"/api/orders/{order_id}/")
+        seen[order_id] = msgspec.json.decode(answer.content, type=ShownOrder) if answer.status_code == 200 else None
+    return compare(entries, facts=use(Orders).facts().facts, seen=seen)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheLedger:
+    def test_agrees_with_a_shop_that_kept_everything(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, entries = bought
+        assert against_the_shop(buyer, entries) == Comparison(
+            acknowledged=3, unanswered=0, unanswered_placed=0, lost=(), doubled=()
+        )
+
+    def test_finds_an_order_that_is_gone(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, entries = bought
+        Order.objects.filter(id=entries[1].order_id).delete()
+        (lost,) = against_the_shop(buyer, entries).lost
+        assert (lost.order_id, lost.what) == (entries[1].order_id, "not among the shop's orders")
+
+    def test_finds_an_order_whose_lines_changed(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, entries = bought
+        OrderLine.objects.filter(order_id=entries[2].order_id).update(quantity=1)
+        (lost,) = against_the_shop(buyer, entries).lost
+        assert lost.order_id == entries[2].order_id
+        assert "lines: acknowledged {'A-1': 2}, the shop has {'A-1': 1}" in lost.what
+
+    def test_finds_an_order_whose_total_changed(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, entries = bought
+        Order.objects.filter(id=entries[0].order_id).update(total_cents=1)
+        (lost,) = against_the_shop(buyer, entries).lost
+        assert "total_cents: acknowledged 500, the API has 1" in lost.what
+
+    def test_finds_a_key_that_has_two_orders_in_the_shop(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        """The database refuses that for one customer, so the second is somebody else's."""
+        buyer, entries = bought
+        first = entries[0]
+        double = Order.objects.get(id=first.order_id)
+        double.id, double.customer_id = uuid7(), uuid7()
+        double.save(force_insert=True)
+        comparison = against_the_shop(buyer, entries)
+        assert comparison.lost == ()
+        assert [(it.idempotency_key, set(it.order_ids)) for it in comparison.doubled] == [
+            (first.idempotency_key, {first.order_id, double.id})
+        ]
+
+    def test_finds_a_key_that_was_answered_with_two_orders(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, (first, second, _) = bought
+        doctored = msgspec.structs.replace(second, idempotency_key=first.idempotency_key, operation="repeat_order")
+        (doubled,) = against_the_shop(buyer, [first, doctored]).doubled
+        assert set(doubled.order_ids) == {first.order_id, second.order_id}
+
+    def test_counts_a_repeated_order_once(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, entries = bought
+        again = msgspec.structs.replace(entries[0], operation="repeat_order")
+        comparison = against_the_shop(buyer, [*entries, again])
+        assert (comparison.acknowledged, comparison.lost, comparison.doubled) == (3, (), ())
+
+    def test_expects_nothing_of_an_order_that_was_never_answered(self, bought: tuple[Buyer, list[Entry]]) -> None:
+        buyer, (placed, *rest) = bought
+        silent = {"status": None, "order_id": None, "total_cents": None, "acknowledged": False}
+        unanswered = [
+            msgspec.structs.replace(placed, **silent),
+            msgspec.structs.replace(placed, **silent, idempotency_key="never arrived"),
+        ]
+        comparison = against_the_shop(buyer, [*rest, *unanswered])
+        assert (comparison.acknowledged, comparison.unanswered, comparison.unanswered_placed) == (2, 2, 1)
+        assert comparison.lost == ()
+
+
+def test_a_ledger_that_a_kill_cut_short_is_read_up_to_there(tmp_path: Path) -> None:
+    entry = Entry(
+        operation="place_order",
+        idempotency_key="k",
+        customer="ada",
+        lines=(),
+        card="tok_approve",
+        status=None,
+        acknowledged=False,
+    )
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.write(entry)
+        assert entries_in(path) == [entry]  # before the file is closed
+        ledger.write(entry)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert entries_in(path) == [entry]
+
+
+# The verdict.
+
+GOOD = Comparison(acknowledged=1, unanswered=0, unanswered_placed=0, lost=(), doubled=())
+CAUSES: dict[str, dict[str, Any]] = {
+    "1 request failed": {"samples": [{"problem": "answered 500"}]},
+    "1 acknowledged order lost or changed": {
+        "comparison": msgspec.structs.replace(
+            GOOD, lost=(Difference(idempotency_key="k", order_id=UUID(int=1), what="gone"),)
+        )
+    },
+    "1 order doubled": {
+        "comparison": msgspec.structs.replace(GOOD, doubled=(Doubled(idempotency_key="k", order_ids=()),))
+    },
+    "invariant stock_adds_up does not hold": {"invariants": {"stock_adds_up": False, "nothing_stuck": True}},
+    "the invariants were not checked": {"invariants": None},
+    "the ledger was not compared": {"comparison": None},
+    "no order was acknowledged": {"comparison": msgspec.structs.replace(GOOD, acknowledged=0)},
+    "no request was sent": {"samples": []},
+    "the load ended with status 1: out of memory": {"troubles": ["the load ended with status 1: out of memory"]},
+}
+
+
+def findings(**changes: Any) -> Findings:
+    samples = [sample(**values) for values in changes.pop("samples", [{}])]
+    return Findings(
+        **{"rate": 1, "seed": 1, "load_s": 1.0, "comparison": GOOD, "invariants": {"nothing_stuck": True}} | changes,
+        samples=samples,
+    )
+
+
+def sample(**values: Any) -> Sample:
+    return Sample(**{"at_s": 0.0, "step": "product", "latency_ms": 1, "service_ms": 1, "status": 200} | values)
+
+
+def test_a_tour_passes_when_nothing_is_wrong() -> None:
+    assert report_of(findings()).verdict == "passed"
+
+
+@pytest.mark.parametrize("reason", CAUSES)
+def test_a_tour_fails_for_each_cause_and_names_it(reason: str) -> None:
+    report = report_of(findings(**CAUSES[reason]))
+    assert (report.verdict, report.reasons) == ("failed", (reason,))
+
+
+def test_an_interrupted_tour_says_so_and_claims_no_comparison() -> None:
+    report = report_of(findings(interrupted=True, comparison=None, invariants=None))
+    assert (report.verdict, report.ledger.lost, report.ledger.doubled, report.invariants) == (
+        "interrupted",
+        None,
+        None,
+        {},
+    )
+
+
+# The open loop, against servers that misbehave in a way that the shop does not on demand.
+
+
+class Misbehaving(BaseHTTPRequestHandler):
+    """A shop with one product. It pauses for a second after so many requests, and drops the first order's answer."""
+
+    protocol_version = "HTTP/1.1"
+    gate: threading.Event
+    numbers: Iterator[int]
+    orders: dict[str, str]
+    pauses_after = 0
+    paused: list[float]
+    """When the pause began and ended."""
+
+    def do_GET(self) -> None:
+        self.pause()
+        product = {"sku": "A-1", "name": "Adze", "category": "Tools", "available": 99, "price_cents": 1}
+        if self.path.startswith("/api/orders/"):
+            self.answer(200, {"id": self.path.split("/")[3], "state": "confirmed"})
+        elif self.path.startswith("/api/inventory/A-1/"):
+            self.answer(200, product)
+        else:
+            self.answer(200, {"products": [product], "after": None})
+
+    def do_POST(self) -> None:
+        self.pause()
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/api/users/login/":
+            self.answer(200, {"token": "t"})
+            return
+        key, is_first = self.headers["Idempotency-Key"], not self.orders
+        order_id = self.orders.setdefault(key, str(uuid7()))
+        if is_first:
+            self.close_connection = True
+        else:
+            self.answer(201, {"id": order_id, "total_cents": 1, "lines": body["lines"]})
+
+    def pause(self) -> None:
+        if next(self.numbers) == self.pauses_after:
+            self.gate.clear()
+            self.paused.append(time.monotonic())
+            threading.Timer(1, self.resume).start()
+        self.gate.wait()
+
+    def resume(self) -> None:
+        self.paused.append(time.monotonic())
+        self.gate.set()
+
+    def answer(self, status: int, body: object) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@contextmanager
+def misbehaving() -> Iterator[tuple[str, type[Misbehaving]]]:
+    handler = type(
+        "Handler", (Misbehaving,), {"gate": threading.Event(), "orders": {}, "numbers": count(1), "paused": []}
+    )
+    handler.gate.set()
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", handler
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def load(url: str, ledger: Path, *, seconds: float) -> tuple[float, list[Sample]]:
+    """When a load of 100 requests a second began, and its samples."""
+
+    async def run() -> tuple[float, bytes]:
+        samples = BytesIO()
+        with Ledger(ledger) as open_ledger:
+            town = Town(
+                rng=random.Random(1), ledger=open_ledger, customers=[Customer("customer-001@shop.example")], password=""
+            )
+            limits = httpx2.Limits(max_connections=None)
+            async with httpx2.AsyncClient(base_url=url, trust_env=False, limits=limits) as client:
+                running = Load(client, town, samples)
+                await running.run(random.Random(1), rate=100, seconds=seconds)
+        return running.begun, samples.getvalue()
+
+    begun, lines = asyncio.run(run())
+    return begun, [msgspec.json.decode(line, type=Sample) for line in lines.splitlines()]
+
+
+def test_a_pause_of_the_shop_shows_in_every_request_that_was_due_in_it(tmp_path: Path) -> None:
+    with misbehaving() as (url, shop):
+        shop.pauses_after = 60
+        begun, samples = load(url, tmp_path / "ledger.jsonl", seconds=2.5)
+    paused, resumed = (moment - begun for moment in shop.paused)
+    due_in_pause = [it for it in samples if paused < it.at_s < resumed]
+    assert len(due_in_pause) > 60, "customers keep coming while the shop pauses"
+    for it in due_in_pause:
+        assert it.latency_ms >= 1000 * (resumed - it.at_s) - 1
+
+
+def test_a_lost_answer_to_an_order_is_asked_for_again_under_the_same_key(tmp_path: Path) -> None:
+    with misbehaving() as (url, shop):
+        _, samples = load(url, tmp_path / "ledger.jsonl", seconds=4)
+        orders = dict(shop.orders)
+    entries = entries_in(tmp_path / "ledger.jsonl")
+    (lost,) = [entry for entry in entries if not entry.acknowledged]
+    assert lost.status is None
+    assert (
+        str(next(it.order_id for it in entries if it.idempotency_key == lost.idempotency_key and it.acknowledged))
+        == (orders[lost.idempotency_key])
+    )
+    assert [it.step for it in samples if it.problem] == ["place_order"]
+
+
+def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> None:
+    with misbehaving() as (url, _):
+        (_, first), (_, second) = (load(url, tmp_path / f"{number}.jsonl", seconds=0.5) for number in (1, 2))
+
+    def moments(samples: list[Sample]) -> list[float]:
+        return sorted(round(it.at_s, 2) for it in samples)
+
+    assert moments(first) == pytest.approx(moments(second), abs=0.02)
+
+
+# The command itself.
+
+TOUR = (sys.executable, "manage.py", "tour", "--plain")
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory. Not a tmp_path: PostgreSQL runs as another user, who may not look into those."""
+    directory = Path(tempfile.mkdtemp(prefix="shop-tour-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+def environment(state: Path) -> dict[str, str]:
+    return unembedded() | {"SHOP_STATE_DIR": str(state), "PYTHONUNBUFFERED": "1"}
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_tour_from_nothing_passes_and_can_be_recounted_from_its_raw_files(state: Path) -> None:
+    options = ("--minutes", "0.1", "--rate", "20", "--seed", "3")
+    tour = subprocess.run([*TOUR, *options], cwd=ROOT, env=environment(state), capture_output=True, text=True)
+    assert tour.returncode == 0, tour.stdout + tour.stderr
+    assert running_for(state) == []
+
+    directory = state / "report"
+    report = json.loads((directory / "report.json").read_text())
+    requests, ledger, facts, orders = (
+        lines_of(directory / f"{name}.jsonl") for name in ("requests", "ledger", "facts", "orders")
+    )
+    assert report["verdict"] == "passed"
+    assert report["seed"] == 3
+    assert report["requests"]["total"] == len(requests) > 60
+    assert report["requests"]["failed"] == sum(1 for it in requests if it["problem"]) == 0
+    acknowledged = {it["idempotency_key"]: it for it in ledger if it["acknowledged"]}
+    assert report["ledger"]["acknowledged"] == len(acknowledged) > 0
+    fact_of, order_of = {it["id"]: it for it in facts}, {it["id"]: it for it in orders}
+    for key, entry in acknowledged.items():
+        fact, order = fact_of[entry["order_id"]], order_of[entry["order_id"]]
+        lines = {line["sku"]: line["quantity"] for line in entry["lines"]}
+        assert lines == fact["quantities"] == {line["sku"]: line["quantity"] for line in order["lines"]}
+        assert entry["total_cents"] == fact["total_cents"] == order["total_cents"]
+        assert fact["idempotency_key"] == key
+    assert max(Counter(it["idempotency_key"] for it in facts).values()) == 1
+    assert report["ledger"]["lost"] == report["ledger"]["doubled"] == 0
+    latencies = defaultdict(list)
+    for it in requests:
+        latencies[it["step"]].append(it["latency_ms"])
+    for step, values in latencies.items():
+        figures = report["latency"][step]
+        assert values.index(figures["p50_ms"]) >= 0
+        assert sum(1 for value in values if value <= figures["p95_ms"]) >= 0.95 * len(values)
+    assert report["orders_per_second"] == pytest.approx(len(acknowledged) / report["load_s"], abs=0.01)
+    assert set(report["invariants"].values()) == {True}
+    assert set(report["memory_mb"]["by_process"]) == {"postgres", "web", "worker"}
+    assert {"python", "django", "postgresql", "celery", "kombu"} <= set(report["versions"])
+    page = (directory / "index.html").read_text()
+    assert page.count("<svg") == 6
+    assert "http-equiv" not in page
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page), "the page needs nothing from elsewhere"
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_tour_which_still_reports_and_leaves_nothing(state: Path) -> None:
+    tour = subprocess.Popen(
+        [*TOUR, "--rate", "20"], cwd=ROOT, env=environment(state), stdout=subprocess.PIPE, text=True
+    )
+    assert tour.stdout is not None
+    said = ""
+    for line in tour.stdout:
+        said += line
+        if " requests, " in line and " 0/s" not in line:
+            tour.send_signal(signal.SIGINT)
+            break
+    said += tour.stdout.read()
+    assert tour.wait(timeout=30) == 130, said
+    report = json.loads((state / "report" / "report.json").read_text())
+    assert report["interrupted"] is True
+    assert report["verdict"] == "interrupted"
+    assert report["requests"]["total"] > 0
+    assert (state / "report" / "index.html").exists()
+    assert running_for(state) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--minutes", "0"), "--minutes 0: give a number above 0"),
+        (("--rate", "-5"), "--rate -5: give a number above 0"),
+        (("--rate", "nan"), "--rate nan: give a number above 0"),
+        (("--port", "70000"), "--port 70000 is no port"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_anything_starts(
+    options: tuple[str, ...], complaint: str
+) -> None:
+    with pytest.raises(CommandError, match=re.escape(complaint)):
+        call_command("tour", *options)
