@@ -27,13 +27,13 @@ def product_list(*, search: str = "", category: str = "", after: str = "", limit
     limit = min(max(limit, 1), MOST_PRODUCTS)
     if "\0" in search + category + after:  # PostgreSQL has no such text
         return Catalogue(products=(), after=None)
-    found = _on_sale().order_by("sku")
+    found = _on_sale().order_by("product_id")
     if search:
-        found = found.filter(Q(name__icontains=search) | Q(sku__icontains=search))
+        found = found.filter(Q(product__name__icontains=search) | Q(product__sku__icontains=search))
     if category:
-        found = found.filter(category=category)
+        found = found.filter(product__category=category)
     if after:
-        found = found.filter(sku__gt=after)
+        found = found.filter(product_id__gt=after)
     page = [_product(row) for row in found[: limit + 1]]
     more = len(page) > limit
     return Catalogue(products=tuple(page[:limit]), after=page[limit - 1].sku if more else None)
@@ -47,7 +47,7 @@ def category_list() -> tuple[str, ...]:
 
 def product_get(*, sku: str) -> Product:
     """A product on sale. Raises UnknownProduct."""
-    row = _on_sale().filter(sku=sku).first() if models.SKU.fullmatch(sku) else None
+    row = _on_sale().filter(product_id=sku).first() if models.SKU.fullmatch(sku) else None
     if row is None:
         raise UnknownProduct(sku)
     return _product(row)
@@ -103,18 +103,18 @@ def stock_difference_list() -> tuple[StockDifference, ...]:
     )
 
 
-def _on_sale() -> QuerySet[models.Product]:
-    return models.Product.objects.filter(is_on_sale=True).select_related("stock")
+def _on_sale() -> QuerySet[models.Stock]:
+    return models.Stock.objects.filter(product__is_on_sale=True).select_related("product")
 
 
-def _product(row: models.Product) -> Product:
+def _product(row: models.Stock) -> Product:
     return Product(
-        sku=row.sku,
-        name=row.name,
-        description=row.description,
-        category=row.category,
-        price_cents=row.price_cents,
-        available=row.stock.on_hand,
+        sku=row.product.sku,
+        name=row.product.name,
+        description=row.product.description,
+        category=row.product.category,
+        price_cents=row.product.price_cents,
+        available=row.on_hand,
     )
 
 

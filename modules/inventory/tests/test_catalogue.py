@@ -60,6 +60,12 @@ def test_a_product_that_is_not_on_sale_is_not_shown(client: Client) -> None:
         use(Inventory).quote(lines=(Line(sku="CUP-1", quantity=1),))
 
 
+def test_a_product_without_stock_is_not_shown(client: Client) -> None:
+    Product.objects.create(sku="NEW-1", name="New", category="Kitchen", price_cents=1)
+    assert "NEW-1" not in _skus(client.get("/api/inventory/"))
+    assert client.get("/api/inventory/NEW-1/").status_code == 404
+
+
 def test_pages_show_every_product_once(client: Client) -> None:
     seed(amounts={"products": 50})
     seen: list[str] = []
