@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, worker_init, worker_process_init
+from celery.signals import beat_embedded_init, worker_init
 
 from extraction.platform.local.tether import end_with_parent
 
@@ -24,8 +24,7 @@ def wait_for_databases(**_: Any) -> None:
             time.sleep(0.02)
 
 
-@worker_process_init.connect
 @beat_embedded_init.connect
 def end_with_worker(**_: Any) -> None:
-    """A task of a killed worker is delivered again: its first run must not go on."""
+    """The pool's processes notice that their worker was killed; beat would go on beside the next one's."""
     end_with_parent(signal.SIGKILL)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from kombu import Connection
@@ -19,6 +20,7 @@ from extraction.platform.database import (
     Owner,
     check_isolation,
     check_server,
+    connect,
     provide_broker,
     provide_database,
     with_login,
@@ -161,6 +163,7 @@ class Shop:
             with self._step("Server"):
                 self.warnings += check_server(admin_url)
         owners, urls = self._databases(admin_url)
+        everyone = owners + [_owner(schema, urls[_variable(schema)]) for schema in self._schemas_of_the_environment()]
         self._write_environment(urls)
         self._migrated.unlink(missing_ok=True)
         (self.state / "static").mkdir(exist_ok=True)
@@ -172,7 +175,8 @@ class Shop:
                 self._start_processes()
             with self._step("Roles, schemas and broker"):
                 provide_database(admin_url, name=DATABASE, owners=owners)
-                self._check_isolation(owners, urls)
+                for url in {urls[_variable(owner.schema)] for owner in everyone}:
+                    check_isolation(url, everyone)
                 self._provide_broker(admin_url, urls)
             with self._step("Migrations and demo data" if self.seed else "Migrations"):
                 self._finish(prepare)
@@ -185,15 +189,18 @@ class Shop:
         """Web and worker wait for this file before they take work."""
         return self._supervisor.run / "migrated"
 
+    def _schemas_of_the_environment(self) -> list[str]:
+        """Those whose databases somebody else provides."""
+        return [schema for schema in (*settings.MODULES, PLATFORM) if _variable(schema) in self.given]
+
     def _databases(self, admin_url: str) -> tuple[list[Owner], dict[str, str]]:
         """The roles to make and the URLs of all schemas and of the broker; those of the environment are left alone."""
         known = environment.read(self.state / "env")
         owners, urls = [], {}
-        for schema in (*settings.MODULES, PLATFORM):
-            variable = f"{schema.upper()}_DATABASE_URL"
-            if variable in self.given:
-                urls[variable] = self.given[variable]
-                continue
+        for schema in self._schemas_of_the_environment():
+            urls[_variable(schema)] = self.given[_variable(schema)]
+        for schema in {*settings.MODULES, PLATFORM}.difference(self._schemas_of_the_environment()):
+            variable = _variable(schema)
             owner = Owner(schema, role=f"shop_{schema}", password=environment.password(known.get(variable, "")))
             owners.append(owner)
             urls[variable] = with_login(admin_url, role=owner.role, password=owner.password, database=DATABASE)
@@ -290,11 +297,6 @@ class Shop:
                 f"{self._supervisor.tail('prepare')}"
             )
 
-    def _check_isolation(self, owners: list[Owner], urls: Mapping[str, str]) -> None:
-        """In the database that was made here, and in those of the environment."""
-        for url in {urls[f"{schema.upper()}_DATABASE_URL"] for schema in (*settings.MODULES, PLATFORM)}:
-            check_isolation(url, owners)
-
     def _provide_broker(self, admin_url: str, urls: Mapping[str, str]) -> None:
         if "BROKER_URL" not in self.given:
             provide_broker(
@@ -307,11 +309,22 @@ class Shop:
             check_broker(urls["BROKER_URL"])
 
 
+def _variable(schema: str) -> str:
+    return f"{schema.upper()}_DATABASE_URL"
+
+
+def _owner(schema: str, url: str) -> Owner:
+    return Owner(schema, role=unquote(urlsplit(url).username or ""), password=environment.password(url))
+
+
 def check_broker(url: str) -> None:
     """Raise BrokerAway if nobody answers there."""
-    options = {"init_extension": False} if url.startswith("pgmq") else {}
+    scheme, _, rest = url.partition("://")
     try:
-        with Connection(url, connect_timeout=3, transport_options=options) as connection:
+        if scheme == "pgmq":
+            connect(f"postgresql://{rest}").close()  # its transport would wait for half a minute
+            return
+        with Connection(url, connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, timeout=4)
     except Exception as error:
         raise BrokerAway(

@@ -34,6 +34,8 @@ FORGOTTEN = ("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "ORDER_EXP
 """Variables of the user's that would reach the settings, besides those that are set here."""
 RUN, ADMIN_URL, PASSWORD = "SHOP_TEST_RUN", "SHOP_TEST_ADMIN_URL", "SHOP_TEST_PASSWORD"
 """The directory of the run, its server and the password of all roles; workers and nested runs inherit them."""
+OURS = "SHOP_TEST_VARIABLES"
+"""The names of all variables that are set here."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,13 +46,14 @@ def pytest_load_initial_conftests() -> Generator[None]:
         _run = _Run()
         os.environ[RUN] = str(_run.directory)
         _forget_the_machine()
-        os.environ.update(_run.environment())
+        environment = _run.environment()
+        os.environ.update(environment)
+        variables = [_variable(schema) for schema in (*MODULES, "platform")]
+        os.environ[OURS] = " ".join([*environment, *variables, "BROKER_URL", RUN, OURS])
         _run.thread.start()
     admin, password, name = os.environ[ADMIN_URL], os.environ[PASSWORD], _database()
     for schema in (*MODULES, "platform"):
-        os.environ[f"{schema.upper()}_DATABASE_URL"] = with_login(
-            admin, role=f"shop_{schema}", password=password, database=name
-        )
+        os.environ[_variable(schema)] = with_login(admin, role=f"shop_{schema}", password=password, database=name)
     os.environ["BROKER_URL"] = with_login(
         admin, role="shop_broker", password=password, database=f"{name}_broker", scheme="pgmq"
     )
@@ -117,6 +120,16 @@ def django_db_setup(
         connections.close_all()
     drop_database(server_url, name)
     drop_database(server_url, broker)
+
+
+def unembedded() -> dict[str, str]:
+    """The environment without what this plugin put there, for a program that brings its own server."""
+    ours = os.environ[OURS].split()
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def _variable(schema: str) -> str:
+    return f"{schema.upper()}_DATABASE_URL"
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

@@ -32,10 +32,17 @@ class Owner:
 
 def connect(url: str) -> Connection[Any]:
     """An autocommit connection. Raises ServerUnreachable, with the URL but without its password."""
+    if urlsplit(url).scheme not in ("postgresql", "postgres") or not urlsplit(url).hostname:
+        raise ServerUnreachable(
+            f"{without_password(url)!r} is no URL of PostgreSQL; write it as "
+            "postgresql://administrator:password@host/postgres"
+        )
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=5)
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
+        reason = (fatal or lines)[-1]
         raise ServerUnreachable(f"{without_password(url)}: {reason}; {_remedy(reason)}") from None
 
 
@@ -116,7 +123,8 @@ def check_isolation(url: str, owners: Sequence[Owner]) -> None:
 
 def isolation_leaks(url: str, owners: Sequence[Owner]) -> list[str]:
     """What an owner sees or may do beyond its schema, each with the statement that mends it."""
-    return [f"{what}; run: {mend.as_string()};" for what, mend in _leaks(url, owners)]
+    found = {mend.as_string(): what for what, mend in _leaks(url, owners)}
+    return [f"{what}; run: {mend};" for mend, what in found.items()]
 
 
 def without_password(url: str) -> str:
@@ -238,4 +246,6 @@ def _remedy(reason: str) -> str:
         return "check the role and the password in the URL"
     if "does not exist" in reason:
         return "name a database that exists, such as postgres"
+    if "permission denied" in reason:
+        return "grant it CONNECT on the database, or use another role"
     return "check host and port and that the server runs"

@@ -1,5 +1,6 @@
 """Processes of a unit under supervisord: started, restarted with backoff, their logs kept, none left behind."""
 
+import json
 import os
 import shlex
 import shutil
@@ -73,6 +74,7 @@ class Supervisor:
         end_leftovers(self.run)
         shutil.rmtree(self._programs, ignore_errors=True)
         self._programs.mkdir(mode=0o700)
+        _make_private(self.socket.parent)
         self.socket.unlink(missing_ok=True)
         configuration = self.run / "supervisord.conf"
         configuration.write_text(self._configuration())
@@ -102,9 +104,11 @@ class Supervisor:
         """Start a process, also while others run. One that is there with the same name is replaced."""
         if any(status.name == process.name for status in self.status()):
             self.remove(process.name)
-        file = self._programs / f"{process.name}.conf"
-        file.touch(mode=0o600)
-        file.write_text(self._program(process))
+        rest = self._programs / f"{process.name}.json"
+        rest.unlink(missing_ok=True)
+        rest.touch(mode=0o600)
+        rest.write_text(json.dumps({"environment": dict(process.environment), "command": process.command}))
+        (self._programs / f"{process.name}.conf").write_text(self._program(process, rest))
         self._call("reloadConfig")
         self._call("addProcessGroup", process.name)
 
@@ -112,7 +116,8 @@ class Supervisor:
         """Stop a process and forget it."""
         self.stop_processes([name])
         self._call("removeProcessGroup", name)
-        (self._programs / f"{name}.conf").unlink(missing_ok=True)
+        for file in self._programs.glob(f"{name}.*"):
+            file.unlink()
         self._call("reloadConfig")
 
     def restart(self, name: str) -> None:
@@ -173,9 +178,13 @@ class Supervisor:
             with suppress(OSError, xmlrpc.client.Error):
                 self.stop_processes(self._all_but_the_first())
             self._supervisord.terminate()
-        self._supervisord.wait()
+        while self.alive():
+            self._answers()  # it looks around once a second, and whenever it is asked
+            time.sleep(0.02)
         end_leftovers(self.run)
         self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.run:
+            self.socket.parent.rmdir()
         self._supervisord = None
 
     @property
@@ -219,17 +228,20 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 files = {self._programs}/*.conf
 """)
 
-    def _program(self, process: Process) -> str:
-        command = [
-            *tethered(process.name, run=self.run, sends=process.stop_signal, user=process.user),
-            *process.command,
-        ]
-        environment = ",".join(f'{name}="{value}"' for name, value in process.environment.items())
+    def _program(self, process: Process, rest: Path) -> str:
+        """What supervisord reads; it cuts values at ; and #, so environment and command stand in another file."""
+        assert self._supervisord is not None
+        tether = tethered(
+            process.name,
+            run=self.run,
+            sends=process.stop_signal,
+            user=process.user,
+            parent=self._supervisord.pid,
+        )
         return _escaped(f"""\
 [program:{process.name}]
-command = {shlex.join(command)}
+command = {shlex.join([*tether, "--rest", str(rest)])}
 directory = {self.directory}
-environment = {environment}
 priority = {process.priority}
 stopsignal = {process.stop_signal.name.removeprefix("SIG")}
 stopwaitsecs = {process.stop_within_s}
@@ -244,11 +256,20 @@ redirect_stderr = true
 
 
 def tethered(
-    name: str, *, run: Path, sends: signal.Signals = signal.SIGTERM, user: str | None = None
+    name: str,
+    *,
+    run: Path,
+    sends: signal.Signals = signal.SIGTERM,
+    user: str | None = None,
+    parent: int | None = None,
 ) -> tuple[str, ...]:
-    """What to put before a command so that it gets this signal when its parent ends, and its pid is on record."""
+    """What to put before a command so that it gets this signal when its parent ends, and its pid is on record.
+
+    The parent is this process unless said otherwise.
+    """
     return (
         *(sys.executable, "-I", "-S", tether.__file__, "--signal", str(int(sends))),
+        *("--parent", str(parent or os.getpid())),
         *("--pid-file", str(run / f"{name}.pid")),
         *(("--user", user) if user else ()),
     )
@@ -295,15 +316,17 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def _socket_path(run: Path) -> Path:
-    """Where supervisord listens: in the state directory, or in a short private one where its path is too long."""
+    """Where supervisord listens: in the state directory, or in a short folder of its own if that path is too long."""
     path = run / "supervisor.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
-    short = Path(tempfile.gettempdir()) / f"shop-{os.geteuid()}-{sha256(os.fsencode(run)).hexdigest()[:12]}"
-    short.mkdir(mode=0o700, exist_ok=True)
-    if short.is_symlink() or short.stat().st_uid != os.geteuid():
-        raise ProcessFailed(f"{short} belongs to somebody else; remove it, or set SHOP_STATE_DIR to a shorter path")
-    return short / "supervisor.sock"
+    return Path(tempfile.gettempdir()) / f"platform-{sha256(os.fsencode(run)).hexdigest()[:16]}" / path.name
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise ProcessFailed(f"{folder} belongs to somebody else; remove it, or set SHOP_STATE_DIR to a shorter path")
 
 
 def _escaped(configuration: str) -> str:

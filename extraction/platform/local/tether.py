@@ -1,4 +1,4 @@
-"""Starts a command that ends with its parent: `tether.py --signal 15 [--pid-file F] [--user U] command …`.
+"""Starts a command that ends with its parent: `tether.py --signal 15 --parent 123 [options] command …`.
 
 A program of its own, with nothing but the standard library, so that it starts in milliseconds. On Linux the kernel
 sends the signal when the parent's thread is gone, however it went; elsewhere the pid file lets the next start end
@@ -8,6 +8,7 @@ given to another process since does not match.
 
 import argparse
 import ctypes
+import json
 import os
 import sys
 
@@ -16,19 +17,26 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Become the command."""
-    parent = os.getppid()
     parser = argparse.ArgumentParser()
     parser.add_argument("--signal", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True, help="its pid: it may be gone before this program runs")
     parser.add_argument("--pid-file")
     parser.add_argument("--user", help="the system user to become, by root only")
+    parser.add_argument("--rest", help="a JSON file with the command and what is added to its environment")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    command = options.command
+    if options.rest:
+        with open(options.rest) as file:
+            rest = json.load(file)
+        command = rest["command"]
+        os.environ.update(rest["environment"])
     if options.pid_file:
         write_pid_file(options.pid_file)
     if options.user:
         become(options.user)
-    end_with_parent(options.signal, parent)  # after the change of user, which clears it
-    os.execvp(options.command[0], options.command)  # noqa: S606
+    end_with_parent(options.signal, options.parent)  # after the change of user, which clears it
+    os.execvp(command[0], command)  # noqa: S606
 
 
 def end_with_parent(number: int, parent: int | None = None) -> None:

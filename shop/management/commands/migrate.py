@@ -17,12 +17,15 @@ class Command(Migrate):
         super().add_arguments(parser)
         parser.set_defaults(database=None)
 
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
+        return super().get_check_kwargs(options) | {"databases": self._aliases(options)}
+
     def handle(self, *args: Any, **options: Any) -> None:
         self.shown = options["verbosity"]
         label = options["app_label"]
         if label and label not in apps.app_configs:
             raise CommandError(f"No installed app with label '{label}'.")
-        for alias in [options["database"]] if options["database"] else list(connections):
+        for alias in self._aliases(options):
             if label and not router.allow_migrate(alias, label):
                 continue
             self.alias = alias
@@ -41,3 +44,6 @@ class Command(Migrate):
         self.applied += action in ("apply_success", "unapply_success")
         self.verbosity = self.shown
         super().migration_progress_callback(action, migration, fake)
+
+    def _aliases(self, options: dict[str, Any]) -> list[str]:
+        return [options["database"]] if options["database"] else list(connections)

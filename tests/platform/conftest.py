@@ -1,0 +1,71 @@
+"""Servers and a shop of their own for the tests of the platform, so that they break nothing of the run's."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from extraction.platform.local.postgres import Postgres
+from tests.embedded import unembedded
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Postgres]:
+    """A server whose roles and databases no other test uses."""
+    directory = Path(tempfile.mkdtemp(prefix="shop-server-"))
+    server = Postgres(directory, durable=False)
+    server.prepare()
+    process = server.start(directory / "log")
+    server.wait()
+    yield server
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    """A state directory. Not a tmp_path: every run of pytest closes those to the user that PostgreSQL runs as."""
+    directory = Path(tempfile.mkdtemp(prefix="shop-state-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def machine() -> dict[str, str]:
+    """The environment of a fresh shell."""
+    return unembedded()
+
+
+def up(state: Path, *options: str, given: dict[str, str]) -> subprocess.Popen[str]:
+    """`manage.py up` on this state directory, its output to be read."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "up", "--port", "0", "--plain", *options],
+        cwd=ROOT,
+        env=given | {"SHOP_STATE_DIR": str(state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def running_for(state: Path) -> list[str]:
+    """The processes that work on this state directory, whoever is their parent."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            of_state = process.environ().get("SHOP_STATE_DIR") == str(state)
+            if of_state or any(str(state) in word for word in process.cmdline()):
+                found.append(f"{process.pid} {' '.join(process.cmdline())}")
+        except psutil.Error:
+            continue
+    return [line for line in found if not line.startswith(f"{os.getpid()} ")]
