@@ -1,10 +1,14 @@
 """Events between two units through the broker: real workers, one with orders and payments, one with inventory alone."""
 
+import os
+import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.db import connections
 
@@ -22,14 +26,45 @@ pytestmark = [
 RESERVE = "inventory.reserve_stock"
 
 
-@pytest.fixture(scope="module")
-def inventory_is_elsewhere(django_db_setup: None) -> Iterator[None]:
-    before = configuration.resolve
-    configure(resolve={"inventory": Remote("inventory", "http://127.0.0.1:9")}.get)
+BROKERS = {"pgmq": os.environ["BROKER_URL"], "RabbitMQ": "amqp://guest:guest@127.0.0.1:5672//"}
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def inventory_is_elsewhere(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator[None]:
+    """This process publishes; two workers handle and acknowledge. Queues of their own, for RabbitMQ is shared."""
+    broker, run = BROKERS[request.param], secrets.token_hex(3)
+    if request.param == "RabbitMQ" and not answers(5672):
+        pytest.skip("no RabbitMQ answers on 127.0.0.1:5672")
+    before = configuration.resolve, configuration.unit, current_app.conf.broker_url
+    configure(resolve={"inventory": Remote(f"inventory-{run}", "http://127.0.0.1:9")}.get, unit=f"monolith-{run}")
+    use_broker(broker)
     others = ",".join(module for module in settings.ALL_MODULES if module != "inventory")
-    with worker("inventory", modules="inventory"), worker("monolith", modules=others):
+    with (
+        worker(f"inventory-{run}", modules="inventory", broker=broker),
+        worker(f"monolith-{run}", modules=others, broker=broker),
+    ):
         yield
-    configure(resolve=before)
+    with current_app.connection_for_write() as connection:
+        for queue in (f"inventory-{run}", f"monolith-{run}"):
+            connection.default_channel.queue_delete(queue)
+    configure(resolve=before[0], unit=before[1])
+    use_broker(before[2])
+
+
+def use_broker(url: str) -> None:
+    current_app.conf.broker_url = url
+    if not url.startswith("pgmq"):
+        current_app.conf.broker_transport_options = {}
+    current_app.close()
+    current_app.amqp._producer_pool = None
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -56,7 +91,6 @@ def test_an_event_is_done_when_the_other_units_inbox_has_it() -> None:
     assert state_of(order_id).state == "pending"
     wait_for(lambda: state_of(order_id).state == "done")
     assert inbox() == 1
-
     delivery = state_of(order_id)
     Delivery.objects.using("orders").filter(id=delivery.id).update(state="pending", done_at=None)
     drain_key("orders", delivery.id)

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def worker(unit: str, *, modules: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(unit: str, *, modules: str, broker: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of this unit with these modules, on this test's database and broker, without beat."""
     command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "-Q", unit, "-c", "1", "-n", f"{unit}@test"]
     options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "error"]
     environment = {**os.environ, "SHOP_UNIT": unit, "SHOP_MODULES": modules}
+    environment["BROKER_URL"] = broker or environment["BROKER_URL"]
     process = subprocess.Popen([*command, *options], env=environment, start_new_session=True)
     try:
         yield process
