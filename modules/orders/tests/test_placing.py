@@ -1,5 +1,6 @@
 """Placing an order, and looking at it."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,8 @@ from django.db import connections
 from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
-from contracts.inventory import Inventory
-from contracts.runtime import Unavailable, bind
+from contracts.runtime import Remote
+from contracts.runtime.configuration import configuration
 from contracts.runtime.models import IdempotentAnswer, OutboxEvent
 from modules.orders.api.serializers import MOST_LINES, MOST_PIECES
 from modules.orders.models import Order
@@ -168,22 +169,31 @@ def test_who_is_no_active_customer_cannot_order() -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "unknown_customer")
 
 
+@pytest.fixture
+def inventory_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes inventory an address where nobody listens."""
+
+    def leave() -> None:
+        away = Remote(unit=f"away-{uuid7()}", url="http://127.0.0.1:1")
+        monkeypatch.setattr(configuration, "resolve", lambda module: away if module == "inventory" else None)
+
+    return leave
+
+
 def test_while_inventory_does_not_answer_nothing_is_placed_and_the_key_stays_free(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, inventory_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Away:
-        def quote(self, *, lines: object) -> None:
-            raise Unavailable("inventory.quote", "timed out")
-
-    from contracts.runtime import calls, configuration
-
-    monkeypatch.setattr(configuration.configuration, "strict", False)
-    shelf = calls._implementations["inventory"]
-    bind(Inventory, Away())
+    inventory_away()
     assert place(key="k1").status_code == 503
     assert not Order.objects.exists()
-    bind(Inventory, shelf)
+    monkeypatch.setattr(configuration, "resolve", lambda module: None)
     assert place(key="k1").status_code == 201
+
+
+def test_a_repeated_key_is_answered_without_asking_anybody(place: Place, inventory_away: Callable[[], None]) -> None:
+    first = place(key="k1")
+    inventory_away()
+    assert place(key="k1").json() == first.json()
 
 
 def test_nobody_orders_without_signing_in() -> None:

@@ -1,6 +1,7 @@
 """What events of the others and the clock make of an order."""
 
 import threading
+import time
 from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
@@ -145,7 +146,7 @@ def test_a_capture_after_the_expiry_does_not_confirm() -> None:
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
-def test_an_order_that_is_being_confirmed_is_passed_over_by_the_expiry() -> None:
+def test_an_order_that_is_being_confirmed_is_passed_over_by_the_expiry_without_waiting() -> None:
     order_id = order(age_s=86400)
     locked, let_go = threading.Event(), threading.Event()
 
@@ -159,7 +160,9 @@ def test_an_order_that_is_being_confirmed_is_passed_over_by_the_expiry() -> None
     thread = threading.Thread(target=confirm_slowly)
     thread.start()
     locked.wait(10)
+    began = time.monotonic()
     assert order_expire_due() == 0
+    assert time.monotonic() - began < 5
     let_go.set()
     thread.join()
     assert order_expire_due() == 0
