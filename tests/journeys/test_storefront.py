@@ -144,6 +144,7 @@ def test_search_and_category_narrow_the_catalogue(visitor: Visitor) -> None:
     assert skus_in(visitor.see("/?category=Kitchen&q=blue")) == ["CUP-1"]
     assert "Nothing found" in visitor.see("/?q=zebra")
     assert 'href="?category=Desk"' in visitor.see("/")
+    assert visitor.see("/").count('<svg class="artwork') == 3
 
 
 @pytest.mark.parametrize("query", ["q=%00", "after=%00&category=%ff", "q=" + "x" * 5000, "after=%27%22%3C"])
@@ -242,7 +243,8 @@ def test_a_line_is_changed_and_removed(visitor: Visitor) -> None:
     visitor.send(reverse("basket-set"), {"sku": sku, "quantity": 7})
     assert visitor.basket == {sku: 7}
     assert "must be at least 0" in visitor.send(reverse("basket-set"), {"sku": sku, "quantity": -1})
-    visitor.send(reverse("basket-set"), {"sku": "a/b", "quantity": 7})
+    for other in (product("OTHER"), "a/b"):
+        visitor.send(reverse("basket-set"), {"sku": other, "quantity": 7})
     assert visitor.basket == {sku: 7}
     assert "Nothing in it yet" in visitor.send(reverse("basket-set"), {"sku": sku, "quantity": 0})
     assert visitor.basket == {}
