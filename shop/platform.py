@@ -171,8 +171,10 @@ class Shop:
         self._supervisor.start(environment=self.environment)
         self._exit.callback(self._supervisor.stop)
         with self._preparation() as prepare:
-            with self._step("PostgreSQL" if self._postgres else "Supervisor"):
-                self._start_processes()
+            self._start_web()
+            if self._postgres is not None:
+                with self._step("PostgreSQL"):
+                    self._start_postgres(self._postgres)
             with self._step("Roles, schemas and broker"):
                 provide_database(admin_url, name=DATABASE, owners=owners)
                 for url in {urls[_variable(owner.schema)] for owner in everyone}:
@@ -181,12 +183,13 @@ class Shop:
             with self._step("Migrations and demo data" if self.seed else "Migrations"):
                 self._finish(prepare)
         self._migrated.touch()
+        self._start_worker()
         with self._step("First answer"):
             self.wait_until_healthy()
 
     @property
     def _migrated(self) -> Path:
-        """Web and worker wait for this file before they take work."""
+        """The web server waits for this file before it opens its port."""
         return self._supervisor.run / "migrated"
 
     def _schemas_of_the_environment(self) -> list[str]:
@@ -230,25 +233,28 @@ class Shop:
             },
         )
 
-    def _start_processes(self) -> None:
-        """All at once: web and worker read their imports while the server starts, then wait to be let in."""
-        waits = {"SHOP_WAIT_FOR": str(self._migrated)}
+    def _start_web(self) -> None:
+        """It reads its imports while the server starts, and opens its port when it is let in."""
         self._supervisor.wait()
-        if self._postgres is not None:
-            self._postgres.prepare()
-            self._supervisor.add(self._postgres.process())
         self._supervisor.add(
             Process(
                 name="web",
                 command=(sys.executable, "-m", "gunicorn", "--config", "python:shop.serving", "shop.wsgi"),
-                environment=waits
-                | {
+                environment={
+                    "SHOP_WAIT_FOR": str(self._migrated),
                     "WEB_BIND": f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}",
                     "WEB_WORKERS": str(self.workers),
                     "WEB_THREADS": str(self.threads),
                 },
             )
         )
+
+    def _start_postgres(self, postgres: Postgres) -> None:
+        postgres.prepare()
+        self._supervisor.add(postgres.process())
+        postgres.wait(check=lambda: self._supervisor.check("postgres"))
+
+    def _start_worker(self) -> None:
         self._supervisor.add(
             Process(
                 name="worker",
@@ -257,11 +263,8 @@ class Shop:
                     *("--queues", settings.UNIT, "--hostname", f"{settings.UNIT}@local", "--concurrency", "2"),
                     *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
                 ),
-                environment=waits,
             )
         )
-        if self._postgres is not None:
-            self._postgres.wait(check=lambda: self._supervisor.check("postgres"))
 
     @contextmanager
     def _preparation(self) -> Iterator[subprocess.Popen[str]]:
