@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,8 +40,6 @@ START, BUY, REST, AUDIT, COMPARE = STAGES = (
     "audit the invariants",
     "compare the ledger with the shop",
 )
-REST_WITHIN_S = 75.0
-AUDIT_WAIT_S = 30
 LOAD_LOG = "load.log"
 
 
@@ -69,9 +67,16 @@ class Tour:
     seconds: float
     rate: float
     seed: int
+    rest_within_s: float = 75.0
+    """How long orders may take to come to rest after the load."""
+    audit_wait_s: float = 30.0
+    """How long the audit takes a difference for work in flight."""
+    given: Mapping[str, str] | None = None
+    """The shop's environment, by default this process's."""
     shop: Shop = field(init=False)
     findings: Findings = field(init=False)
     seen: dict[UUID, ShownOrder | None] | None = field(init=False, default=None)
+    _loading: subprocess.Popen[bytes] | None = field(init=False, default=None)
     stopped_with: int = field(init=False, default=0)
     """The exit status that an interrupt asks for."""
 
@@ -90,7 +95,9 @@ class Tour:
         try:
             with self.display.stage(START):
                 fresh(self.state)
-                self.shop = stack.enter_context(Shop(self.state, port=self.port, step=self.display.step))
+                self.shop = stack.enter_context(
+                    Shop(self.state, port=self.port, step=self.display.step, given=self.given)
+                )
                 self.findings.start_up_s = round((datetime.now(UTC) - self.findings.started_at).total_seconds(), 1)
             with self._stage(BUY):
                 self._load()
@@ -105,6 +112,11 @@ class Tour:
             self.stopped_with = int(stop.code or 0) if isinstance(stop, SystemExit) else 130
         return self._write()
 
+    def end_load(self) -> None:
+        """End the load before its time: no new requests, those under way are waited for."""
+        if self._loading is not None:
+            self._loading.terminate()
+
     def _load(self) -> None:
         """Run the load in its own process and show its progress; an interrupt stops it gently first."""
         watch = MemoryWatch(self.shop.processes)
@@ -112,7 +124,7 @@ class Tour:
         began = time.monotonic()
         log = self.report_dir / LOAD_LOG
         with log.open("wb") as errors:
-            process = subprocess.Popen(  # noqa: S603
+            self._loading = process = subprocess.Popen(  # noqa: S603
                 [
                     *(sys.executable, "-m", "shop.tour.load", "--url", self.shop.url, "--out", str(self.report_dir)),
                     *("--rate", str(self.rate), "--seconds", str(self.seconds), "--seed", str(self.seed)),
@@ -127,7 +139,7 @@ class Tour:
         try:
             self._show(process)
         except (KeyboardInterrupt, SystemExit):
-            process.terminate()
+            self.end_load()
             self._show(process)
             raise
         finally:
@@ -159,7 +171,7 @@ class Tour:
         visitor = Visitor(self.shop.url)
         seen = visitor.settled(
             order_ids,
-            wait_s=REST_WITHIN_S,
+            wait_s=self.rest_within_s,
             tell=lambda settled, of: self.display.detail(f"{settled} of {of} orders are confirmed or cancelled"),
         )
         visitor.close()
@@ -169,7 +181,7 @@ class Tour:
 
     def _audit(self) -> None:
         """Check the invariants as anybody can: with `manage.py audit`."""
-        answer = self._child(["manage.py", "audit", "--json", "--wait", str(AUDIT_WAIT_S)], is_ok=(0, 1))
+        answer = self._child(["manage.py", "audit", "--json", "--wait", str(self.audit_wait_s)], is_ok=(0, 1))
         report = msgspec.json.decode(answer, type=AuditReport)
         self.findings.invariants = report.invariants
         self.findings.differences = tuple(map(str, report.differences))

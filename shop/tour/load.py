@@ -176,7 +176,8 @@ class Load:
         except httpx2.HTTPError as error:
             return None, f"{type(error).__name__}: {error}", None
         if response.status_code not in ask.expect:
-            return response.status_code, f"answered {response.status_code}: {response.text.partition(chr(10))[0][:200]}", None
+            first_line = response.text.partition("\n")[0][:200]
+            return response.status_code, f"answered {response.status_code}: {first_line}", None
         try:
             return response.status_code, "", msgspec.json.decode(response.content)
         except msgspec.DecodeError as error:

@@ -2,8 +2,10 @@
 
 import threading
 import time
+import xmlrpc.client
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 
 import msgspec
 import psutil
@@ -42,9 +44,12 @@ class MemoryWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.samples.append(
-                MemorySample(at_s=round(time.monotonic() - self._begun, 2), mb=memory_mb(self._roots()))
-            )
+            try:
+                roots = self._roots()
+            except (OSError, HTTPException, xmlrpc.client.Error):  # the supervisor is busy or gone: no sample now
+                roots = {}
+            if roots:
+                self.samples.append(MemorySample(at_s=round(time.monotonic() - self._begun, 2), mb=memory_mb(roots)))
             self._stop.wait(EVERY_S)
 
 

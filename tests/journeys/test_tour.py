@@ -95,6 +95,11 @@ def ordered(buyer: Buyer, sku: str) -> Entry:
     )
 
 
+def id_of(entry: Entry) -> UUID:
+    assert entry.order_id is not None
+    return entry.order_id
+
+
 def against_the_shop(buyer: Buyer, entries: list[Entry]) -> Comparison:
     """What a tour does with its ledger, with the test client in place of HTTP."""
     seen: dict[UUID, SeenOrder | None] = {}
@@ -114,20 +119,20 @@ class TestTheLedger:
 
     def test_finds_an_order_that_is_gone(self, bought: tuple[Buyer, list[Entry]]) -> None:
         buyer, entries = bought
-        Order.objects.filter(id=entries[1].order_id).delete()
+        Order.objects.filter(id=id_of(entries[1])).delete()
         (lost,) = against_the_shop(buyer, entries).lost
         assert (lost.order_id, lost.what) == (entries[1].order_id, "not among the shop's orders")
 
     def test_finds_an_order_whose_lines_changed(self, bought: tuple[Buyer, list[Entry]]) -> None:
         buyer, entries = bought
-        OrderLine.objects.filter(order_id=entries[2].order_id).update(quantity=1)
+        OrderLine.objects.filter(order_id=id_of(entries[2])).update(quantity=1)
         (lost,) = against_the_shop(buyer, entries).lost
         assert lost.order_id == entries[2].order_id
         assert "lines: acknowledged {'A-1': 2}, the shop has {'A-1': 1}" in lost.what
 
     def test_finds_an_order_whose_total_changed(self, bought: tuple[Buyer, list[Entry]]) -> None:
         buyer, entries = bought
-        Order.objects.filter(id=entries[0].order_id).update(total_cents=1)
+        Order.objects.filter(id=id_of(entries[0])).update(total_cents=1)
         (lost,) = against_the_shop(buyer, entries).lost
         assert "total_cents: acknowledged 500, the API has 1" in lost.what
 
@@ -135,7 +140,7 @@ class TestTheLedger:
         """The database refuses that for one customer, so the second is somebody else's."""
         buyer, entries = bought
         first = entries[0]
-        double = Order.objects.get(id=first.order_id)
+        double = Order.objects.get(id=id_of(first))
         double.id, double.customer_id = uuid7(), uuid7()
         double.save(force_insert=True)
         comparison = against_the_shop(buyer, entries)
@@ -158,7 +163,7 @@ class TestTheLedger:
 
     def test_expects_nothing_of_an_order_that_was_never_answered(self, bought: tuple[Buyer, list[Entry]]) -> None:
         buyer, (placed, *rest) = bought
-        silent = {"status": None, "order_id": None, "total_cents": None, "acknowledged": False}
+        silent: dict[str, Any] = {"status": None, "order_id": None, "total_cents": None, "acknowledged": False}
         unanswered = [
             msgspec.structs.replace(placed, **silent),
             msgspec.structs.replace(placed, **silent, idempotency_key="never arrived"),
@@ -211,14 +216,19 @@ CAUSES: dict[str, dict[str, Any]] = {
 
 def findings(**changes: Any) -> Findings:
     samples = [sample(**values) for values in changes.pop("samples", [{}])]
-    return Findings(
-        **{"rate": 1, "seed": 1, "load_s": 1.0, "comparison": GOOD, "invariants": {"nothing_stuck": True}} | changes,
-        samples=samples,
-    )
+    usual: dict[str, Any] = {
+        "rate": 1,
+        "seed": 1,
+        "load_s": 1.0,
+        "comparison": GOOD,
+        "invariants": {"nothing_stuck": True},
+    }
+    return Findings(**usual | changes, samples=samples)
 
 
 def sample(**values: Any) -> Sample:
-    return Sample(**{"at_s": 0.0, "step": "product", "latency_ms": 1, "service_ms": 1, "status": 200} | values)
+    usual: dict[str, Any] = {"at_s": 0.0, "step": "product", "latency_ms": 1, "service_ms": 1, "status": 200}
+    return Sample(**usual | values)
 
 
 def test_a_tour_passes_when_nothing_is_wrong() -> None:
@@ -301,15 +311,18 @@ class Misbehaving(BaseHTTPRequestHandler):
 
 @contextmanager
 def misbehaving() -> Iterator[tuple[str, type[Misbehaving]]]:
-    handler = type(
-        "Handler", (Misbehaving,), {"gate": threading.Event(), "orders": {}, "numbers": count(1), "paused": []}
-    )
-    handler.gate.set()
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    class Handler(Misbehaving):
+        gate = threading.Event()
+        numbers = count(1)
+        orders: dict[str, str] = {}
+        paused: list[float] = []
+
+    Handler.gate.set()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", handler
+            yield f"http://127.0.0.1:{server.server_port}", Handler
         finally:
             server.shutdown()
             thread.join()

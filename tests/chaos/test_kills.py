@@ -1,0 +1,127 @@
+"""Worker, web server and database are killed in turn while customers buy; nothing is lost or doubled.
+
+`CHAOS_ROUNDS=20 uv run pytest tests/chaos/test_kills.py` for the full figure; a round kills each of the three once.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.core.management.base import OutputWrapper
+
+from extraction.platform.local.tether import start_time
+from shop.tour.conductor import Tour
+from shop.tour.display import PlainDisplay
+from shop.tour.load import LEDGER
+from shop.tour.report import Report
+from tests.embedded import unembedded
+from tests.platform.conftest import running_for
+
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
+VICTIMS = ("worker", "web", "postgres")
+BUY_S = 2.0
+"""Customers buy for so long between one recovery and the next kill."""
+RECOVER_WITHIN_S = 30.0
+RATE = 20.0
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory. Not a tmp_path: PostgreSQL runs as another user, who may not look into those."""
+    directory = Path(tempfile.mkdtemp(prefix="shop-chaos-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+class Killer(threading.Thread):
+    """Kills each victim in turn, `rounds` times, as soon as the shop has recovered from the last."""
+
+    def __init__(self, tour: Tour, rounds: int) -> None:
+        super().__init__(daemon=True)
+        self.tour, self.rounds = tour, rounds
+        self.killed: list[str] = []
+        self.recovered_s: list[float] = []
+        self.gave_up = ""
+
+    def run(self) -> None:
+        try:
+            self.kill()
+        finally:
+            self.tour.end_load()
+
+    def kill(self) -> None:
+        while not (self.tour.report_dir / LEDGER).exists():
+            time.sleep(0.1)
+        for victim in VICTIMS * self.rounds:
+            time.sleep(BUY_S)
+            began = time.monotonic()
+            pid = self.pid_of(victim)
+            os.kill(pid, signal.SIGKILL)
+            self.killed.append(victim)
+            while not (self.pid_of(victim) != pid and self.answers()):
+                if time.monotonic() - began > RECOVER_WITHIN_S:
+                    self.gave_up = f"{victim} did not come back within {RECOVER_WITHIN_S:g} s"
+                    return
+                time.sleep(0.1)
+            self.recovered_s.append(time.monotonic() - began)
+
+    def pid_of(self, name: str) -> int:
+        pid, started = map(int, (self.tour.state / "run" / f"{name}.pid").read_text().split())
+        return pid if start_time(pid) == started else 0
+
+    def answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.tour.shop.url}/healthz", timeout=2, trust_env=False).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240 + 60 * ROUNDS)
+def test_nothing_is_lost_or_doubled_when_worker_web_and_database_are_killed_in_turn(
+    state: Path,
+) -> None:
+    tour = Tour(
+        state=state / "tour",
+        port=0,
+        display=PlainDisplay(OutputWrapper(sys.stdout)),
+        report_dir=state / "report",
+        seconds=3600,
+        rate=RATE,
+        seed=1,
+        rest_within_s=180,
+        audit_wait_s=90,
+        given=unembedded() | {"ORDER_EXPIRES_S": "45"},
+    )
+    killer = Killer(tour, ROUNDS)
+    killer.start()
+    with ExitStack() as stack:
+        report = tour.run(stack)
+        killer.join()
+    print(figures(report, killer))
+    assert killer.gave_up == ""
+    assert killer.killed == list(VICTIMS * ROUNDS)
+    assert report.ledger.acknowledged, "customers bought meanwhile"
+    assert (report.ledger.lost, report.ledger.doubled) == (0, 0), report.ledger
+    assert report.invariants, report.reasons
+    assert all(report.invariants.values()), report.differences
+    assert report.orders.pending == 0
+    assert running_for(state) == []
+
+
+def figures(report: Report, killer: Killer) -> str:
+    return (
+        f"{len(killer.killed)} kills in {ROUNDS} rounds, back after {max(killer.recovered_s):.1f} s at most; "
+        f"{report.requests.total} requests, {report.requests.failed} failed, {report.ledger.acknowledged} orders "
+        f"acknowledged, {report.ledger.unanswered} never answered ({report.ledger.unanswered_placed} of them placed), "
+        f"{report.ledger.lost} lost, {report.ledger.doubled} doubled; {report.orders}; {report.duration_s:.0f} s"
+    )
