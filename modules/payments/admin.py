@@ -24,7 +24,7 @@ class PaymentAdmin(ModuleAdmin):
     @admin.action(description="Ask the provider again now", permissions=["ask_again"])
     def ask_again(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
         asked = payment_ask_again(order_ids=list(queryset.values_list("order_id", flat=True)))
-        self.message_user(request, f"The provider is asked about {asked} open payments within seconds.")
+        self.message_user(request, f"Open payments that the provider is asked about within seconds: {asked}.")
 
     def has_ask_again_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("payments.change_payment"))

@@ -18,7 +18,7 @@ KEY_LENGTH = 200
 
 
 class OrdersView(APIView):
-    @extend_schema(parameters=[PageIn], responses=OrderPageOut)
+    @extend_schema(operation_id="orders_list", parameters=[PageIn], responses=OrderPageOut)
     def get(self, request: Request) -> Response:
         """The orders of whoever asks, the newest first."""
         page = PageIn(data=request.query_params)
