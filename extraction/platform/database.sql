@@ -23,7 +23,7 @@ select pg_get_userbyid(nspowner) from pg_namespace where nspname = :schema;
 select pg_has_role(current_user, :role, case when current_setting('server_version_num')::int >= 160000
                                              then 'SET' else 'MEMBER' end);
 
--- name: alone()
+-- name: alone()^
 -- One at a time: two sessions that alter the same role collide ("tuple concurrently updated").
 select pg_advisory_lock(hashtext('extraction.platform.database'));
 
