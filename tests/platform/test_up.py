@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shop.platform import _status_of as status_of
@@ -107,12 +108,15 @@ def test_a_second_up_says_who_holds_the_state_and_stops(shop: Up, machine: dict[
     assert status_of(f"{shop.url()}/healthz") == 200
 
 
-@pytest.mark.parametrize("name", ["worker", "web", "postgres"])
-def test_what_is_killed_is_started_again(shop: Up, name: str) -> None:
+@pytest.mark.parametrize("name", ["web", "worker", "postgres"])
+def test_what_is_killed_is_started_again_and_its_children_do_not_go_on(shop: Up, name: str) -> None:
     url = shop.url()
     before = shop.pid(name)
+    children = psutil.Process(before).children(recursive=True)
+    assert children
     os.kill(before, signal.SIGKILL)
     assert eventually(lambda: shop.pid(name) != before)
+    assert eventually(lambda: not any(child.is_running() for child in children)), children
     assert eventually(lambda: f"{name} was started again" in shop.output)
     assert eventually(lambda: status_of(f"{url}/healthz") == 200)
 
