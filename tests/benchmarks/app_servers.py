@@ -87,7 +87,8 @@ def main() -> None:
             taken = sorted(one for round_, _ in rounds for one in round_)
             print(
                 f"{step:10} {server:9} {statistics.median(rates):6.0f} requests/s"
-                f"   p50 {statistics.median(taken):5.1f} ms   p99 {taken[int(len(taken) * 0.99)]:6.1f} ms   not 2xx {sum(refused for _, refused in rounds)}"
+                f"   p50 {statistics.median(taken):5.1f} ms   p99 {taken[int(len(taken) * 0.99)]:6.1f} ms"
+                f"   not 2xx {sum(refused for _, refused in rounds)}"
             )
         for server, name in (("gunicorn", "web"), ("granian", "granian")):
             process = psutil.Process(shop.processes()[name])

@@ -2,6 +2,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, ManagementUtility, call_command
+from django.core.management.commands.migrate import Command as DjangosOwn
 from django.db import connections, router
 
 
@@ -10,7 +11,8 @@ def lines(django_db_setup: None, django_db_blocker: object) -> dict[str, list[st
     """What migrate says of each database when everything is taken back and applied again: nothing is left to see."""
     output = StringIO()
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        call_command("migrate", "runtime", "zero", interactive=False, verbosity=0)
+        for alias in connections:
+            call_command(DjangosOwn(), "runtime", "zero", database=alias, interactive=False, verbosity=0)
         call_command("migrate", stdout=output, interactive=False)
     said: dict[str, list[str]] = {}
     for line in output.getvalue().splitlines():

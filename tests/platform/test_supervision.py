@@ -69,8 +69,12 @@ def test_a_process_gets_its_environment(supervisor: Supervisor) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends children on Linux only; elsewhere the next start")
-def test_nothing_outlives_a_killed_supervisor(supervisor: Supervisor, state: Path) -> None:
+@pytest.mark.parametrize("moment", ["while a process starts", "while it runs"])
+def test_nothing_outlives_a_killed_supervisor(supervisor: Supervisor, state: Path, moment: str) -> None:
     supervisor.add(SLEEPER)
+    assert eventually(lambda: "sleeper" in supervisor.pids())
+    if moment == "while it runs":
+        assert eventually(lambda: psutil.Process(supervisor.pids()["sleeper"]).name() == "sleep")
     os.kill(int((supervisor.run / "supervisord.pid").read_text().split()[0]), signal.SIGKILL)
     assert eventually(lambda: not running_for(state), within_s=3), running_for(state)
     assert eventually(lambda: not supervisor.alive())
@@ -105,6 +109,20 @@ def test_a_leftover_on_record_is_ended(state: Path) -> None:
     assert end_leftovers(run) == ["left"]
     assert not psutil.pid_exists(left.pid)
     assert list(run.iterdir()) == []
+
+
+def test_a_leftover_that_ignores_a_gentle_end_is_killed(state: Path) -> None:
+    run = state / "stubborn"
+    run.mkdir()
+    stubborn = subprocess.Popen(
+        [*tethered("stubborn", run=run), "sh", "-c", "trap '' TERM; echo; sleep 1000; :"], stdout=subprocess.PIPE
+    )
+    assert stubborn.stdout is not None
+    stubborn.stdout.readline()
+    child = psutil.Process(stubborn.pid).children()[0]
+    assert end_leftovers(run, within_s=0.3) == ["stubborn"]
+    assert not psutil.pid_exists(stubborn.pid)
+    assert eventually(lambda: not child.is_running())
 
 
 def test_a_stale_pid_file_ends_nobody(state: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,15 @@ def test_up_answers_and_says_where_and_how_fast_and_who_may_sign_in(shop: Up) ->
     assert re.search(r"Answering after \d+\.\d s", shop.output)
     assert "customer-001@shop.example" in shop.output
     assert "password demo" in shop.output
+
+
+def test_the_port_opens_after_the_migrations(shop: Up) -> None:
+    shop.url()
+    log = (shop.state / "log" / "web.log").read_text()
+    listening = re.search(r"\[(\S+ \S+ \S+)\] .*Listening", log)
+    assert listening, log
+    opened_at = datetime.strptime(listening[1], "%Y-%m-%d %H:%M:%S %z").timestamp()
+    assert opened_at >= int((shop.state / "run" / "migrated").stat().st_mtime)
 
 
 def test_what_up_says_and_logs_holds_no_secret(shop: Up) -> None:
