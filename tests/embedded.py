@@ -170,7 +170,7 @@ class _Run:
         """What the settings read, apart from the databases."""
         identity, service = new_key("test-identity"), new_key("test-service")
         state = self.directory / "state"
-        state.mkdir()
+        (state / "static").mkdir(parents=True)
         return {
             ADMIN_URL: self.postgres.url(),
             PASSWORD: secrets.token_urlsafe(16),

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
+from django.db import OperationalError
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import Definition, Method, definitions
@@ -44,6 +45,8 @@ def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
             return getattr(implementation, method.name)(**arguments)
         except _errors(method.contract):
             raise
+        except OperationalError as error:
+            raise Unavailable(str(method), f"its database does not answer: {error}") from error
         except Exception as error:
             if configuration.strict:
                 raise UndeclaredError(

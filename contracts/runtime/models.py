@@ -47,10 +47,10 @@ class Delivery(models.Model):
     class Meta:
         db_table = "delivery"
         verbose_name_plural = "deliveries"
-        constraints = [models.UniqueConstraint("event", "subscriber", name="delivery_once")]
+        constraints = [models.UniqueConstraint(fields=["event", "subscriber"], name="delivery_once")]
         indexes = [
-            models.Index("available_at", name="delivery_claim", condition=Q(state="pending")),
-            models.Index("subscriber", "key", "event", name="delivery_head", condition=~Q(state="done")),
+            models.Index(fields=["available_at"], name="delivery_claim", condition=Q(state="pending")),
+            models.Index(fields=["subscriber", "key", "event"], name="delivery_head", condition=~Q(state="done")),
         ]
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class InboxEntry(models.Model):
     class Meta:
         db_table = "inbox"
         verbose_name_plural = "inbox entries"
-        indexes = [models.Index("handled_at", name="inbox_age")]
+        indexes = [models.Index(fields=["handled_at"], name="inbox_age")]
 
     def __str__(self) -> str:
         return f"{self.subscriber} {self.event_id}"
@@ -87,7 +87,7 @@ class IdempotentAnswer(models.Model):
 
     class Meta:
         db_table = "idempotency"
-        indexes = [models.Index("created_at", name="idempotency_age")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_age")]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
@@ -109,7 +109,7 @@ class AuditEntry(models.Model):
     class Meta:
         db_table = "audit_log"
         verbose_name_plural = "audit entries"
-        indexes = [models.Index("model", "object_id", name="audit_object")]
+        indexes = [models.Index(fields=["model", "object_id"], name="audit_object")]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor} {self.action} {self.model} {self.object_id}"

@@ -8,8 +8,9 @@ from django.db import connections
 
 _queries: Any = aiosql.from_path(Path(__file__).with_name("outbox.sql"), "psycopg")
 
-LEASE_S = 60.0
-"""A delivery that a killed process held is free again after this long."""
+LEASE_S = 15.0
+"""A delivery that a killed process held is free again after this long. A handler that takes longer runs beside its
+repetition, and the inbox lets one of them commit."""
 MOST_ATTEMPTS = 10
 
 

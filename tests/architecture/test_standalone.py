@@ -29,7 +29,7 @@ def run(module: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("module", settings.ALL_MODULES)
 def test_the_tests_of_a_module_pass_without_the_others(module: str) -> None:
-    done = run(module, "-m", "pytest", f"modules/{module}", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
+    done = run(module, "-m", "pytest", f"modules/{module}", "-q", "-x", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 

@@ -46,17 +46,17 @@ def inventory_is_elsewhere(request: pytest.FixtureRequest, django_db_setup: None
         yield
     with current_app.connection_for_write() as connection:
         for queue in (f"inventory-{run}", f"monolith-{run}"):
-            connection.default_channel.queue_delete(queue)
+            connection.default_channel.queue_delete(queue)  # type: ignore[attr-defined]
     configure(resolve=before[0], unit=before[1])
     use_broker(before[2])
 
 
 def use_broker(url: str) -> None:
-    current_app.conf.broker_url = url
+    current_app.conf.broker_url = url  # type: ignore[misc]
     if not url.startswith("pgmq"):
         current_app.conf.broker_transport_options = {}
     current_app.close()
-    current_app.amqp._producer_pool = None
+    current_app.amqp._producer_pool = None  # type: ignore[attr-defined]
 
 
 def answers(port: int) -> bool:

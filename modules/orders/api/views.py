@@ -57,7 +57,7 @@ class OrdersView(APIView):
 
 
 class OrderView(APIView):
-    @extend_schema(responses=OrderOut)
+    @extend_schema(operation_id="orders_get", responses=OrderOut)
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order with its timeline: a customer's own, or any for staff."""
         identity = _identity(request)
