@@ -158,6 +158,7 @@ def place_order(town: Town, customer: Customer) -> Generator[Ask, Answer, UUID |
     lines = tuple(LedgerLine(sku=sku, quantity=town.rng.randint(1, MOST_PIECES)) for sku in skus)
     card = town.rng.choices(tuple(CARDS), weights=tuple(CARDS.values()))[0]
     key = str(uuid7())
+    town.tally["placed"] += 1
     order_id = yield from _order(town, customer, lines, card, key, step="place_order", after_s=town.think())
     if order_id is not None and town.chance(REPEATERS_PERCENT):
         again = yield from _order(town, customer, lines, card, key, step="repeat_order", after_s=0.05)
@@ -218,8 +219,7 @@ def _order(
                 acknowledged=True,
             )
         )
-        town.tally["acknowledged"] += 1
-        town.tally["placed"] += step == "place_order"
+        town.tally["acknowledged"] += step == "place_order"
         shown = {line["sku"]: line["quantity"] for line in answer.body["lines"]}
         if shown != {line.sku: line.quantity for line in lines}:
             raise Unexpected(f"order {order_id} answers with other lines than were ordered")

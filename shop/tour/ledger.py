@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -86,7 +86,7 @@ class Ledger:
     def write(self, entry: Entry) -> None:
         self._file.write(msgspec.json.encode(entry) + b"\n")
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -28,9 +28,9 @@ from tests.platform.conftest import running_for
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
 VICTIMS = ("worker", "web", "postgres")
-BUY_S = 2.0
+BUY_S = 1.5
 """Customers buy for so long between one recovery and the next kill."""
-RECOVER_WITHIN_S = 30.0
+RECOVER_WITHIN_S = 90.0
 RATE = 20.0
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_lost_or_doubled_when_worker_web_and_database_are_killed_in_t
         seed=1,
         rest_within_s=180,
         audit_wait_s=90,
-        given=unembedded() | {"ORDER_EXPIRES_S": "45"},
+        given=unembedded() | {"ORDER_EXPIRES_S": "30"},
     )
     killer = Killer(tour, ROUNDS)
     killer.start()

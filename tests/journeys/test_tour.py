@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -35,7 +35,7 @@ from shop.tour.journeys import Customer, Town
 from shop.tour.ledger import Comparison, Difference, Doubled, Entry, Ledger, LedgerLine, SeenOrder, compare, entries_in
 from shop.tour.load import Load
 from shop.tour.report import Findings, report_of
-from shop.tour.samples import Sample, latency_by_step, percentile
+from shop.tour.samples import Sample, latency_by_step, percentile, samples_in
 from tests.embedded import unembedded
 from tests.journeys.buying import Buyer, shelve
 from tests.platform.conftest import running_for
@@ -328,18 +328,40 @@ def misbehaving() -> Iterator[tuple[str, type[Misbehaving]]]:
             thread.join()
 
 
-def load(url: str, ledger: Path, *, seconds: float) -> tuple[float, list[Sample]]:
+class WatchedLedger(Ledger):
+    """Tells of the first answer that was lost."""
+
+    on_lost: Callable[[], None] | None = None
+
+    def write(self, entry: Entry) -> None:
+        super().write(entry)
+        if not entry.acknowledged and self.on_lost is not None:
+            self.on_lost()
+
+
+def load(
+    url: str,
+    ledger: Path,
+    *,
+    seconds: float,
+    busy_at_s: float = 0,
+    busy_s: float = 0,
+    ends_with_a_lost_answer: bool = False,
+) -> tuple[float, list[Sample]]:
     """When a load of 100 requests a second began, and its samples."""
 
     async def run() -> tuple[float, bytes]:
         samples = BytesIO()
-        with Ledger(ledger) as open_ledger:
+        with WatchedLedger(ledger) as open_ledger:
             town = Town(
                 rng=random.Random(1), ledger=open_ledger, customers=[Customer("customer-001@shop.example")], password=""
             )
             limits = httpx2.Limits(max_connections=None)
             async with httpx2.AsyncClient(base_url=url, trust_env=False, limits=limits) as client:
                 running = Load(client, town, samples)
+                running.loop.call_later(busy_at_s, time.sleep, busy_s)
+                if ends_with_a_lost_answer:
+                    open_ledger.on_lost = running.stopped.set
                 await running.run(random.Random(1), rate=100, seconds=seconds)
         return running.begun, samples.getvalue()
 
@@ -358,6 +380,15 @@ def test_a_pause_of_the_shop_shows_in_every_request_that_was_due_in_it(tmp_path:
         assert it.latency_ms >= 1000 * (resumed - it.at_s) - 1
 
 
+def test_a_busy_sender_counts_its_own_delay(tmp_path: Path) -> None:
+    with misbehaving() as (url, _):
+        _, samples = load(url, tmp_path / "ledger.jsonl", seconds=1.5, busy_at_s=0.5, busy_s=0.5)
+    delayed = [it for it in samples if 0.55 < it.at_s < 0.75]
+    assert len(delayed) > 5
+    for it in delayed:
+        assert it.latency_ms > 1000 * (0.95 - it.at_s)
+
+
 def test_a_lost_answer_to_an_order_is_asked_for_again_under_the_same_key(tmp_path: Path) -> None:
     with misbehaving() as (url, shop):
         _, samples = load(url, tmp_path / "ledger.jsonl", seconds=4)
@@ -372,14 +403,23 @@ def test_a_lost_answer_to_an_order_is_asked_for_again_under_the_same_key(tmp_pat
     assert [it.step for it in samples if it.problem] == ["place_order"]
 
 
-def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> None:
+def test_an_answer_that_was_lost_as_the_load_ended_is_still_asked_for(tmp_path: Path) -> None:
     with misbehaving() as (url, _):
-        (_, first), (_, second) = (load(url, tmp_path / f"{number}.jsonl", seconds=0.5) for number in (1, 2))
+        load(url, tmp_path / "ledger.jsonl", seconds=20, ends_with_a_lost_answer=True)
+    lost, *later = entries_in(tmp_path / "ledger.jsonl")
+    assert not lost.acknowledged
+    assert [it.acknowledged for it in later if it.idempotency_key == lost.idempotency_key] == [True]
 
-    def moments(samples: list[Sample]) -> list[float]:
-        return sorted(round(it.at_s, 2) for it in samples)
 
-    assert moments(first) == pytest.approx(moments(second), abs=0.02)
+def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> None:
+    def moments(seed: int) -> list[float]:
+        options = ("--url", url, "--seconds", "0.5", "--seed", str(seed), "--out", str(tmp_path))
+        subprocess.run([sys.executable, "-m", "shop.tour.load", *options], cwd=ROOT, check=True, capture_output=True)
+        return sorted(it.at_s for it in samples_in(tmp_path / "requests.jsonl"))
+
+    with misbehaving() as (url, _):
+        assert len(moments(1)) > 5
+        assert moments(1) == moments(1) != moments(2)
 
 
 # The command itself.
@@ -405,7 +445,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_a_tour_from_nothing_passes_and_can_be_recounted_from_its_raw_files(state: Path) -> None:
-    options = ("--minutes", "0.1", "--rate", "20", "--seed", "3")
+    options = ("--minutes", "0.15", "--rate", "20", "--seed", "3")
     tour = subprocess.run([*TOUR, *options], cwd=ROOT, env=environment(state), capture_output=True, text=True)
     assert tour.returncode == 0, tour.stdout + tour.stderr
     assert running_for(state) == []
