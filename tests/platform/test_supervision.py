@@ -115,7 +115,7 @@ def test_a_leftover_that_ignores_a_gentle_end_is_killed(state: Path) -> None:
     run = state / "stubborn"
     run.mkdir()
     stubborn = subprocess.Popen(
-        [*tethered("stubborn", run=run), "sh", "-c", "trap '' TERM; echo; sleep 1000; :"], stdout=subprocess.PIPE
+        [*tethered("stubborn", run=run), "sh", "-c", "trap '' TERM; sleep 1000 & echo; wait"], stdout=subprocess.PIPE
     )
     assert stubborn.stdout is not None
     stubborn.stdout.readline()
