@@ -1,5 +1,6 @@
 """The shop as a whole on this machine: server, databases, web and worker, started side by side and stopped together."""
 
+import errno
 import math
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from extraction.platform.database import (
     with_login,
     without_password,
 )
-from extraction.platform.errors import BrokerAway, ProcessFailed
+from extraction.platform.errors import BrokerAway, NoServer, ProcessFailed
 from extraction.platform.local.lock import locked
 from extraction.platform.local.ports import check_port, free_port
 from extraction.platform.local.postgres import Postgres
@@ -34,6 +35,7 @@ from extraction.platform.local.supervision import Process, Supervisor, end_lefto
 from shop import environment
 
 DATABASE, BROKER_DATABASE = "shop", "shop_broker"
+WORKER_PROCESSES = 2
 PLATFORM = "platform"
 """The schema of what belongs to no module: sessions, content types."""
 
@@ -89,8 +91,12 @@ class Shop:
             self._exit.callback(signal.signal, number, signal.signal(number, self._interrupt))
         try:
             self._start()
-        except BaseException:
+        except BaseException as error:
             self.__exit__()
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise NoServer(
+                    f"no room is left in {self.state}; free some, or point SHOP_STATE_DIR at another disk"
+                ) from error
             raise
         return self
 
@@ -161,7 +167,7 @@ class Shop:
         admin_url = self._postgres.url() if self._postgres else self.given["DATABASE_URL"]
         if self._postgres is None:
             with self._step("Server"):
-                self.warnings += check_server(admin_url)
+                self.warnings += check_server(admin_url, connections=self._most_connections())
         owners, urls = self._databases(admin_url)
         everyone = owners + [_owner(schema, urls[_variable(schema)]) for schema in self._schemas_of_the_environment()]
         self._write_environment(urls)
@@ -186,6 +192,10 @@ class Shop:
         self._start_worker()
         with self._step("First answer"):
             self.wait_until_healthy()
+
+    def _most_connections(self) -> int:
+        """Each web thread and worker process keeps one for each database; the rest is the broker's."""
+        return (self.workers * self.threads + WORKER_PROCESSES + 1) * len(settings.DATABASES) + 10
 
     @property
     def _migrated(self) -> Path:
@@ -260,7 +270,8 @@ class Shop:
                 name="worker",
                 command=(
                     *(sys.executable, "-m", "celery", "--app", "shop.celery", "worker", "--beat"),
-                    *("--queues", settings.UNIT, "--hostname", f"{settings.UNIT}@local", "--concurrency", "2"),
+                    *("--queues", settings.UNIT, "--hostname", f"{settings.UNIT}@local"),
+                    *("--concurrency", str(WORKER_PROCESSES)),
                     *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
                 ),
             )

@@ -46,11 +46,12 @@ def connect(url: str) -> Connection[Any]:
         raise ServerUnreachable(f"{without_password(url)}: {reason}; {_remedy(reason)}") from None
 
 
-def check_server(url: str) -> list[str]:
-    """Warnings about this server. Raises ServerTooOld, MissingPrivilege, ServerUnreachable."""
+def check_server(url: str, *, connections: int = 0) -> list[str]:
+    """Warnings about this server, for so many connections. Raises ServerTooOld, MissingPrivilege, ServerUnreachable."""
     with connect(url) as admin:
         version = _queries.server_version(admin) // 10_000
         role, superuser, creates_roles, creates_databases = _queries.administrator(admin)
+        most = _queries.most_connections(admin)
     if version < LEAST_VERSION:
         raise ServerTooOld(
             f"the server is PostgreSQL {version} and the least is {LEAST_VERSION}; upgrade it, or leave DATABASE_URL "
@@ -67,12 +68,18 @@ def check_server(url: str) -> list[str]:
             f"role {role} lacks {' and '.join(lacks)}, with which roles, databases and schemas are made; as an "
             f"administrator run: {statement};"
         )
+    warnings = []
     if version < LEAST_VERSION_FOR_EXTRACTION:
-        return [
+        warnings.append(
             f"the server is PostgreSQL {version}: the shop runs, but extracting a module will need "
             f"{LEAST_VERSION_FOR_EXTRACTION}"
-        ]
-    return []
+        )
+    if most < connections:
+        warnings.append(
+            f"the server takes {most} connections and the shop may hold {connections}; raise max_connections, or "
+            "serve with fewer --workers"
+        )
+    return warnings
 
 
 def provide_database(url: str, *, name: str, owners: Sequence[Owner]) -> None:

@@ -3,6 +3,9 @@
 -- name: server_version()$
 select current_setting('server_version_num')::int;
 
+-- name: most_connections()$
+select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int;
+
 -- name: administrator()^
 -- What the connected role may do.
 select rolname, rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = current_user;

@@ -46,6 +46,18 @@ def machine() -> dict[str, str]:
     return unembedded()
 
 
+@pytest.fixture
+def small_disk(state: Path) -> Iterator[Path]:
+    """A file system of 30 MB."""
+    disk = state / "disk"
+    disk.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m,mode=755", "tmpfs", str(disk)]
+    if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting takes root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
 def up(state: Path, *options: str, given: dict[str, str]) -> subprocess.Popen[str]:
     """`manage.py up` on this state directory, its output to be read."""
     return subprocess.Popen(

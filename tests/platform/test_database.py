@@ -171,6 +171,14 @@ def test_a_server_too_old_for_extraction_is_a_warning(own_server: Postgres, monk
     ]
 
 
+def test_a_server_with_too_few_connections_is_a_warning(own_server: Postgres) -> None:
+    (warning,) = check_server(own_server.url(), connections=500)
+    assert warning == (
+        "the server takes 197 connections and the shop may hold 500; raise max_connections, or "
+        "serve with fewer --workers"
+    )
+
+
 def test_an_administrator_without_the_right_is_told_which(own_server: Postgres, url: str) -> None:
     as_red = with_login(url, role=RED.role, password=RED.password, database=NAME)
     with pytest.raises(

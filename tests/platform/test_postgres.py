@@ -1,8 +1,5 @@
 import os
-import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,18 +9,6 @@ from extraction.platform.errors import NoServer, PortTaken
 from extraction.platform.local import postgres
 from extraction.platform.local.ports import check_port, free_port, is_free
 from extraction.platform.local.postgres import Postgres
-
-
-@pytest.fixture
-def small_disk(state: Path) -> Iterator[Path]:
-    """A file system of 30 MB."""
-    disk = state / "disk"
-    disk.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=30m,mode=755", "tmpfs", str(disk)]
-    if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting takes root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_the_server_can_replicate_every_module(own_server: Postgres) -> None:

@@ -1,13 +1,14 @@
 """The shop on a real server, and what it says of one that does not fit."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from extraction.platform.database import connect, with_database, with_login
-from extraction.platform.errors import BrokerAway, Leak, MissingPrivilege, PlatformError, ServerUnreachable
+from extraction.platform.errors import BrokerAway, Leak, MissingPrivilege, NoServer, PlatformError, ServerUnreachable
 from extraction.platform.local.postgres import Postgres
 from shop.platform import Shop, check_broker
 
@@ -105,3 +106,14 @@ def test_a_broker_that_is_away_stops_the_start(state: Path, given: dict[str, str
     with pytest.raises(BrokerAway), Shop(state, port=0, given=away, seed=False):
         pass
     assert not (state / "run" / "supervisord.pid").exists()
+
+
+def test_a_full_disk_stops_the_start(small_disk: Path, given: dict[str, str]) -> None:
+    with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(bytes(2**16)):
+            pass
+    with (
+        pytest.raises(NoServer, match=r"no room is left in .*point SHOP_STATE_DIR at another disk"),
+        Shop(small_disk / "state", port=0, given=given),
+    ):
+        pass
