@@ -3,7 +3,8 @@ import signal
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init
+from celery.signals import beat_embedded_init, task_prerun
+from django.db import close_old_connections
 
 from extraction.platform.local.tether import end_with_parent
 
@@ -18,3 +19,9 @@ app.autodiscover_tasks()
 def end_with_worker(**_: Any) -> None:
     """The pool's processes notice that their worker was killed; beat would go on beside the next one's."""
     end_with_parent(signal.SIGKILL)
+
+
+@task_prerun.connect
+def drop_broken_connections(**_: Any) -> None:
+    """As Django does before a request: with CELERY_DB_REUSE_MAX a connection lost once would fail every later task."""
+    close_old_connections()
