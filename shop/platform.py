@@ -66,7 +66,7 @@ class Shop:
         self.host, self.port = host, port or free_port(host)
         self.workers, self.threads = workers, threads
         self.debug, self.seed = debug, seed
-        self.given = dict(settings.GIVEN if given is None else given)
+        self.given = {name: value for name, value in (settings.GIVEN if given is None else given).items() if value}
         self.warnings: list[str] = []
         self._step = step
         self._supervisor = Supervisor(self.state, directory=settings.BASE_DIR)
@@ -84,7 +84,12 @@ class Shop:
     @property
     def environment(self) -> dict[str, str]:
         """For a program that works on this shop: manage.py, the load."""
-        return {**self.given, "SHOP_STATE_DIR": str(self.state), "DJANGO_SETTINGS_MODULE": "shop.settings"}
+        return {
+            **self.given,
+            "SHOP_STATE_DIR": str(self.state),
+            "SHOP_ENV_FILE": str(self._variables),
+            "DJANGO_SETTINGS_MODULE": "shop.settings",
+        }
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -121,26 +126,14 @@ class Shop:
         self._supervisor.add(process)
 
     def wait_until_healthy(self, *, timeout_s: float = 60) -> None:
-        """Return when the web server reaches all its databases. Raises ProcessFailed."""
-        end = time.monotonic() + timeout_s
-        while (answer := _status_of(f"{self.url}/healthz")) != 200:
-            self._supervisor.check("web")
-            if time.monotonic() > end:
-                raise ProcessFailed(
-                    f"{self.url}/healthz answers {answer or 'nothing'} after {timeout_s:g} s; see "
-                    f"{self._supervisor.log}/web.log"
-                )
-            time.sleep(0.02)
+        """Return when the web server reaches all its databases, however often it is started meanwhile."""
+        self._wait_until_healthy(timeout_s, check=self._supervisor.status)
 
     def watch(self, *, every_s: float = 0.5) -> Iterator[str]:
         """What happens to the processes, one sentence each, for as long as they are supervised."""
         known = self.processes()
         while True:
             time.sleep(every_s)
-            if not self._supervisor.alive():
-                raise ProcessFailed(
-                    f"the supervisor ended; see {self._supervisor.log}/supervisord.log, then start again"
-                )
             for status in self._supervisor.status():
                 if status.state == "FATAL":
                     raise ProcessFailed(
@@ -163,7 +156,7 @@ class Shop:
         end_leftovers(self._supervisor.run)
         check_port(self.port, self.host)
         if self._postgres is not None:
-            self._postgres.check_room()
+            self._postgres.claim()
         admin_url = self._postgres.url() if self._postgres else self.given["DATABASE_URL"]
         if self._postgres is None:
             with self._step("Server"):
@@ -191,11 +184,26 @@ class Shop:
         self._migrated.touch()
         self._start_worker()
         with self._step("First answer"):
-            self.wait_until_healthy()
+            self._wait_until_healthy(60, check=lambda: self._supervisor.check("web"))
+
+    def _wait_until_healthy(self, timeout_s: float, *, check: Callable[[], object]) -> None:
+        end = time.monotonic() + timeout_s
+        while (answer := _status_of(f"{self.url}/healthz")) != 200:
+            check()
+            if time.monotonic() > end:
+                raise ProcessFailed(
+                    f"{self.url}/healthz answers {answer or 'nothing'} after {timeout_s:g} s; see "
+                    f"{self._supervisor.log}/web.log"
+                )
+            time.sleep(0.02)
 
     def _most_connections(self) -> int:
         """Each web thread and worker process keeps one for each database; the rest is the broker's."""
         return (self.workers * self.threads + WORKER_PROCESSES + 1) * len(settings.DATABASES) + 10
+
+    @property
+    def _variables(self) -> Path:
+        return self.state / "env"
 
     @property
     def _migrated(self) -> Path:
@@ -208,11 +216,11 @@ class Shop:
 
     def _databases(self, admin_url: str) -> tuple[list[Owner], dict[str, str]]:
         """The roles to make and the URLs of all schemas and of the broker; those of the environment are left alone."""
-        known = environment.read(self.state / "env")
+        known = environment.read(self._variables)
         owners, urls = [], {}
         for schema in self._schemas_of_the_environment():
             urls[_variable(schema)] = self.given[_variable(schema)]
-        for schema in {*settings.MODULES, PLATFORM}.difference(self._schemas_of_the_environment()):
+        for schema in sorted({*settings.MODULES, PLATFORM}.difference(self._schemas_of_the_environment())):
             variable = _variable(schema)
             owner = Owner(schema, role=f"shop_{schema}", password=environment.password(known.get(variable, "")))
             owners.append(owner)
@@ -227,9 +235,9 @@ class Shop:
         return owners, urls
 
     def _write_environment(self, urls: Mapping[str, str]) -> None:
-        known = environment.read(self.state / "env")
+        known = environment.read(self._variables)
         environment.write(
-            self.state / "env",
+            self._variables,
             {
                 **environment.secrets_of_the_shop(known),
                 **urls,

@@ -155,6 +155,7 @@ class _Run:
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="shop-test-"))
         self.postgres = Postgres(self.directory / "postgres", durable=False)
+        self.postgres.claim()
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = threading.Event()
         # Beside the collection of tests. The thread lives as long as the server, which ends with its parent thread.

@@ -30,7 +30,7 @@ def test_the_server_can_replicate_every_module(own_server: Postgres) -> None:
 
 def test_the_server_of_the_shop_is_durable(state: Path) -> None:
     server = Postgres(state / "durable")
-    server.data.mkdir()
+    server.data.mkdir(parents=True)
     (server.data / "PG_VERSION").write_text("18")  # stands for a cluster: only the settings are written
     server.prepare()
     assert "fsync" not in (server.data / "postgresql.conf").read_text()
@@ -48,6 +48,7 @@ def test_no_login_without_a_password(own_server: Postgres) -> None:
 
 def test_a_port_that_somebody_took_meanwhile_is_given_up(state: Path) -> None:
     server = Postgres(state / "moved")
+    server.claim()
     server.data.mkdir()
     (server.data / "PG_VERSION").write_text("18")
     before = server.port

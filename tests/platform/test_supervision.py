@@ -78,7 +78,7 @@ def test_nothing_outlives_a_killed_supervisor(supervisor: Supervisor, state: Pat
     os.kill(int((supervisor.run / "supervisord.pid").read_text().split()[0]), signal.SIGKILL)
     assert eventually(lambda: not running_for(state), within_s=3), running_for(state)
     assert eventually(lambda: not supervisor.alive())
-    with pytest.raises(ProcessFailed, match="supervisord ended"):
+    with pytest.raises(ProcessFailed, match="the supervisor ended"):
         supervisor.check("sleeper")
 
 

@@ -66,26 +66,34 @@ class Postgres:
         self.directory = directory
         self.durable = durable
         self.data = directory / "data"
-        directory.mkdir(parents=True, exist_ok=True)
+
+    def claim(self) -> None:
+        """Make sure of the room for a new cluster and of the port, so that the URL is known. Raises NoServer."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        free_mb = shutil.disk_usage(self.directory).free // 2**20
+        if not self._is_there() and free_mb < NEEDS_MB:
+            raise NoServer(
+                f"{self.directory} has {free_mb} MB left and a new PostgreSQL cluster needs {NEEDS_MB}; free some, or "
+                "point SHOP_STATE_DIR at another disk"
+            )
+        if not self._port_file.exists() or not is_free(self.port):
+            self._port_file.write_text(str(free_port()))
 
     def prepare(self) -> None:
         """Make the cluster unless it is there, and write its settings. Raises NoServer."""
+        self.claim()
         if self.user:
             ensure_user_exists(SYSTEM_USER)
             for folder in (BINARIES, self.directory.absolute()):
                 _let_through(folder)
-        if not (self.data / "PG_VERSION").exists():
+        if not self._is_there():
             self._initdb()
-        if not is_free(self.port):
-            self._port_file.unlink()
         settings = SETTINGS.format(port=self.port) + ("" if self.durable else NOT_DURABLE)
         (self.data / "postgresql.conf").write_text(settings)
 
     @property
     def port(self) -> int:
-        """The port, the same at each start as long as nobody else takes it."""
-        if not self._port_file.exists():
-            self._port_file.write_text(str(free_port()))
+        """The claimed port, the same at each start as long as nobody else takes it."""
         return int(self._port_file.read_text())
 
     @property
@@ -134,14 +142,8 @@ class Postgres:
                     ) from error
                 time.sleep(0.03)
 
-    def check_room(self) -> None:
-        """Raise NoServer if the disk has no room for a new cluster."""
-        free_mb = shutil.disk_usage(self.directory).free // 2**20
-        if not (self.data / "PG_VERSION").exists() and free_mb < NEEDS_MB:
-            raise NoServer(
-                f"{self.directory} has {free_mb} MB left and a new PostgreSQL cluster needs {NEEDS_MB}; free some, or "
-                "point SHOP_STATE_DIR at another disk"
-            )
+    def _is_there(self) -> bool:
+        return (self.data / "PG_VERSION").exists()
 
     @property
     def _port_file(self) -> Path:
@@ -156,7 +158,6 @@ class Postgres:
         return file
 
     def _initdb(self) -> None:
-        self.check_room()
         shutil.rmtree(self.data, ignore_errors=True)
         # Made aside and renamed: a cluster that is half made is not taken for one.
         making = self.directory / "making"

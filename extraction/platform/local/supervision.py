@@ -128,7 +128,8 @@ class Supervisor:
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash would; it is started again."""
         if pid := self.pids().get(name):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def status(self) -> list[Status]:
         """Every process, in the order in which they start."""
@@ -154,9 +155,7 @@ class Supervisor:
         return self._supervisord is not None and self._supervisord.poll() is None
 
     def check(self, name: str) -> None:
-        """Raise ProcessFailed, with the end of its log, if this process ended or supervisord did."""
-        if not self.alive():
-            raise ProcessFailed(f"supervisord ended; see {self.log}/supervisord.log, then start again")
+        """Raise ProcessFailed, with the end of its log, if this process ended by itself or the supervisor did."""
         state = next((status.state for status in self.status() if status.name == name), "missing")
         if state in ("BACKOFF", "EXITED", "FATAL", "missing"):
             raise ProcessFailed(f"{name} does not run ({state}). The end of {self.log}/{name}.log:\n{self.tail(name)}")
@@ -175,7 +174,7 @@ class Supervisor:
         if self._supervisord is None:
             return
         if self.alive():
-            with suppress(OSError, xmlrpc.client.Error):
+            with suppress(ProcessFailed, xmlrpc.client.Error):
                 self.stop_processes(self._all_but_the_first())
             self._supervisord.terminate()
         while self.alive():
@@ -199,7 +198,7 @@ class Supervisor:
     def _answers(self) -> bool:
         try:
             self._call("getState")
-        except (OSError, xmlrpc.client.Error):
+        except (ProcessFailed, xmlrpc.client.Error):
             return False
         return True
 
@@ -207,7 +206,12 @@ class Supervisor:
         # One connection a call: a proxy is not made for threads.
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+            try:
+                return getattr(proxy.supervisor, method)(*arguments)
+            except OSError as error:
+                raise ProcessFailed(
+                    f"the supervisor ended; see {self.log}/supervisord.log, then start again"
+                ) from error
 
     def _configuration(self) -> str:
         run_as = "user = root" if os.geteuid() == 0 else ""
