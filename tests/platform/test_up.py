@@ -61,7 +61,7 @@ def eventually(condition: Callable[[], object], *, within_s: float = 20) -> bool
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(0.1)
     return True
 
 
