@@ -20,7 +20,7 @@ CARDS = {"tok_approve": 80, "tok_decline": 10, "tok_late": 4, "tok_duplicate": 4
 """How many of a hundred orders are paid with each test card."""
 BUYERS_PERCENT = 40
 """Visits that end in an order; the others look around."""
-NEWCOMERS_PERCENT = 5
+NEWCOMERS_PERCENT = 8
 """Buyers who sign in; the others come back with the token of their last visit."""
 BARGAIN_HUNTERS_PERCENT = 6
 """Buyers who want something scarce, once they have seen some."""
@@ -87,6 +87,7 @@ class Town:
     """Products that were seen nearly sold out: some orders for them find the shelf empty."""
     categories: set[str] = field(default_factory=set)
     cursors: set[str] = field(default_factory=set)
+    signing_in: int = 0
     tally: Counter[str] = field(default_factory=Counter)
 
     def chance(self, percent: float) -> bool:
@@ -106,11 +107,13 @@ def visit(town: Town) -> Journey:
     if not town.products or not town.chance(BUYERS_PERCENT):
         return
     known = [customer for customer in town.customers if customer.token]
-    if known and not town.chance(NEWCOMERS_PERCENT):
-        customer = town.rng.choice(known)
-    else:
+    if town.chance(NEWCOMERS_PERCENT) or not (known or town.signing_in):
         customer = town.rng.choice(town.customers)
         yield from sign_in(town, customer)
+    elif known:
+        customer = town.rng.choice(known)
+    else:
+        return  # as the load begins: a crowd of sign-ins at once is no ordinary day
     order_id = yield from place_order(town, customer)
     if order_id is not None:
         yield from follow_order(town, customer, order_id)
@@ -140,13 +143,17 @@ def look_around(town: Town) -> Journey:
 
 def sign_in(town: Town, customer: Customer) -> Journey:
     """A token from email address and password."""
-    answer = yield Ask(
-        step="sign_in",
-        method="POST",
-        path="/api/users/login/",
-        body={"email": customer.email, "password": town.password},
-        after_s=town.think(),
-    )
+    town.signing_in += 1
+    try:
+        answer = yield Ask(
+            step="sign_in",
+            method="POST",
+            path="/api/users/login/",
+            body={"email": customer.email, "password": town.password},
+            after_s=town.think(),
+        )
+    finally:
+        town.signing_in -= 1
     customer.token = answer.body["token"]
 
 
