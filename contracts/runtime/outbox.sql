@@ -18,7 +18,7 @@ returning id, seq, subscriber;
 -- name: claim(id, lease_s)^
 -- Take one delivery, if it is the head of its key for this subscriber and nobody holds it.
 update delivery d
-set lease_until = now() + make_interval(secs => :lease_s), attempts = attempts + 1
+set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
 where d.id = :id and d.state = 'pending' and (d.lease_until is null or d.lease_until < now())
   and not exists (
     select from delivery earlier
@@ -39,9 +39,16 @@ with due as materialized (
   for update skip locked
 )
 update delivery d
-set lease_until = now() + make_interval(secs => :lease_s), attempts = attempts + 1
+set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
 from due where d.id = due.id
 returning d.id, d.seq, d.subscriber, d.key, d.attempts;
+
+-- name: give_back(ids, attempts)!
+-- End the leases of what was claimed and not tried, where nobody else has claimed it since.
+update delivery d
+set lease_until = null, attempts = d.attempts - 1
+from unnest(:ids::bigint[], :attempts::int[]) as claimed (id, attempts)
+where d.id = claimed.id and d.attempts = claimed.attempts and d.state = 'pending';
 
 -- name: event(seq)^
 select id, type, key, data, traceparent, occurred_at from outbox where seq = :seq;

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.transaction import TransactionManagementError
 from uuid_utils.compat import uuid7
 
@@ -26,7 +26,7 @@ from contracts.runtime import (
 )
 from contracts.runtime.dispatch import dispatch, envelope_of, handle, pause_s
 from contracts.runtime.models import Delivery, InboxEntry, OutboxEvent
-from contracts.runtime.tasks import purge, relay
+from contracts.runtime.tasks import RelayFailed, purge, relay, relay_all
 from tests.contracts.conftest import Ears, placed, publish_cancelled, publish_placed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -256,6 +256,47 @@ def test_dispatch_gone_wrong_does_not_reach_the_publisher(ears: Ears, monkeypatc
     monkeypatch.undo()
     relay("orders")
     assert {row.state for row in deliveries()} == {"done"}
+
+
+def test_what_the_relay_has_no_time_for_is_free_at_once_and_counts_no_attempt(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    publish_placed()
+    make_due()
+    monkeypatch.setattr("contracts.runtime.tasks.RELAY_FOR_S", 0.2)
+    monkeypatch.setattr("contracts.runtime.tasks.deliver", lambda *_: time.sleep(0.3))
+    assert relay("orders") == 1
+    tried, untried = sorted(deliveries(), key=lambda row: row.attempts, reverse=True)
+    assert (tried.attempts, untried.attempts) == (2, 1)
+    assert tried.lease_until
+    assert untried.lease_until is None
+
+
+def test_a_module_whose_relay_fails_does_not_hold_up_the_others(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    publish_placed()
+    ears.fails.clear()
+    make_due()
+
+    def inventory_is_away(module: str, query: str, **parameters: Any) -> Any:
+        if module == "inventory":
+            raise OperationalError("connection refused")
+        return outbox.run(module, query, **parameters)
+
+    monkeypatch.setattr("contracts.runtime.tasks.run", inventory_is_away)
+    with pytest.raises(RelayFailed, match=r"^inventory:"):
+        relay_all()
+    assert len(ears.heard) == 2
+
+
+def test_a_delivery_that_is_claimed_for_weeks_does_not_stop_the_relay(ears: Ears) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    publish_placed()
+    ears.fails.clear()
+    make_due()
+    Delivery.objects.using("orders").update(attempts=32767)
+    assert relay("orders") == 2
 
 
 def test_purge_deletes_what_is_done_and_keeps_what_is_not(ears: Ears) -> None:
