@@ -1,5 +1,6 @@
 """Who sends a request, from the session or a bearer token, without a table of users."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -7,8 +8,10 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 from django.utils.functional import SimpleLazyObject
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
@@ -20,7 +23,9 @@ from contracts.users import Identity
 
 AUDIENCE = "shop"
 SESSION_KEY = "identity"
+SESSION_UNTIL = "identity_until"
 VALID_S = 12 * 3600
+"""Of a token and of an identity in a session, however often the session is saved: a role that was taken away ends."""
 
 
 def token_for(identity: Identity) -> str:
@@ -45,10 +50,17 @@ def identity_in(token: str) -> Identity:
 
 
 def begin_session(request: HttpRequest, identity: Identity) -> None:
-    """Sign in: a new session key, so that one known before is worth nothing."""
+    """Sign in: a new session key and CSRF token, so that those known before are worth nothing."""
     request.session.cycle_key()
-    request.session[SESSION_KEY] = msgspec.to_builtins(identity)
+    remember(request.session, identity)
+    rotate_token(request)
     request.user = identity  # type: ignore[assignment]
+
+
+def remember(session: SessionBase, identity: Identity) -> None:
+    """Write an identity into a session, for as long as a token is valid."""
+    session[SESSION_KEY] = msgspec.to_builtins(identity)
+    session[SESSION_UNTIL] = time.time() + VALID_S
 
 
 def end_session(request: HttpRequest) -> None:
@@ -66,7 +78,7 @@ class IdentityMiddleware(AuthenticationMiddleware):
 
 def _from_session(request: HttpRequest) -> Any:
     stored = request.session.get(SESSION_KEY)
-    if stored is None:
+    if stored is None or time.time() >= request.session.get(SESSION_UNTIL, 0):
         return AnonymousUser()
     try:
         return msgspec.convert(stored, Identity)

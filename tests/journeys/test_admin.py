@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -20,7 +19,7 @@ from contracts.inventory import Inventory
 from contracts.runtime import Remote, use
 from contracts.runtime.admin import ModuleAdmin
 from contracts.runtime.configuration import configuration
-from contracts.runtime.identity import SESSION_KEY, token_for
+from contracts.runtime.identity import remember, token_for
 from contracts.runtime.models import AuditEntry, OutboxEvent
 from contracts.users import InvalidCredentials, Users
 from modules.inventory.models import Product, Stock
@@ -344,7 +343,7 @@ def _signed_in(email: str) -> Client:
     """A session as signing in begins it, without the time that a password hash takes."""
     client = Client()
     session = client.session
-    session[SESSION_KEY] = msgspec.to_builtins(User.objects.get(email=email).identity)
+    remember(session, User.objects.get(email=email).identity)
     session.save()
     return client
 

@@ -12,7 +12,6 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
-from msgspec import to_builtins
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import Inventory, Line, UnknownProduct
@@ -20,7 +19,7 @@ from contracts.orders import Orders
 from contracts.runtime import Remote, bind, use
 from contracts.runtime.calls import _implementations
 from contracts.runtime.configuration import configuration
-from contracts.runtime.identity import SESSION_KEY
+from contracts.runtime.identity import SESSION_KEY, SESSION_UNTIL, remember
 from modules.inventory.models import Product, Stock
 from modules.inventory.seed import seed
 from modules.users.models import User
@@ -101,7 +100,7 @@ def signed_in(email: str, *, role: str = "customer") -> Visitor:
     """A visitor whose session has begun without the cost of a password."""
     user = User.objects.create(email=email, name="Bo Buyer", address="7 Fig Lane", role=role, password="!")
     visitor, session = Visitor(), SessionStore()
-    session[SESSION_KEY] = to_builtins(user.identity)
+    remember(session, user.identity)
     session.save()
     visitor.cookies[settings.SESSION_COOKIE_NAME] = session.session_key or ""
     return visitor
@@ -288,6 +287,22 @@ def test_signing_in_changes_the_session_key_and_keeps_the_basket(visitor: Visito
     assert visitor.basket == {"CUP-1": 1}
     planted = Client(headers={"cookie": f"sessionid={before}"})
     assert "sign-in" in planted.get("/orders/")["Location"]
+
+
+def test_signing_in_changes_the_csrf_token(visitor: Visitor, accounts: None) -> None:
+    visitor.see("/sign-in/")
+    before = visitor.cookies["csrftoken"].value
+    visitor.sign_in()
+    assert visitor.cookies["csrftoken"].value != before
+
+
+def test_an_identity_ends_after_its_time_however_often_the_session_is_saved(customer: Visitor) -> None:
+    session = customer.session
+    session[SESSION_UNTIL] -= 12 * 3600
+    session.save()
+    customer.add(product())
+    assert customer.session.get_expiry_age() > 3600
+    assert "sign-in" in customer.get("/orders/")["Location"]
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "\\\\evil"])

@@ -1,6 +1,5 @@
 from typing import Any
 
-import msgspec
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
@@ -8,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from contracts.runtime.identity import SESSION_KEY
+from contracts.runtime.identity import remember
 from contracts.users import Identity
 from modules.payments.models import Payment
 from modules.payments.service import payment_charge
@@ -21,7 +20,7 @@ CHANGELIST = "admin:payments_payment_changelist"
 def signed_in(role: Any) -> Client:
     client = Client()
     session = SessionStore()
-    session[SESSION_KEY] = msgspec.to_builtins(Identity(id=uuid7(), email="a@shop.example", name="A", role=role))
+    remember(session, Identity(id=uuid7(), email="a@shop.example", name="A", role=role))
     session.save()
     client.cookies["sessionid"] = str(session.session_key)
     return client
