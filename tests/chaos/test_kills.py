@@ -26,7 +26,7 @@ from shop.tour.report import Report
 from tests.embedded import unembedded
 from tests.platform.conftest import running_for
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 VICTIMS = ("worker", "web", "postgres")
 BUY_S = 1.5
 """Customers buy for so long between one recovery and the next kill."""
