@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from django.db import InterfaceError, OperationalError
 
 from contracts.runtime import tracing
 from contracts.runtime.configuration import configuration
@@ -17,6 +18,8 @@ from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 from contracts.runtime.transactions import open_transactions, transaction
 
 log = structlog.get_logger(__name__)
+
+AWAY_PAUSE_S = 10.0
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +62,19 @@ def deliver(module: str, claimed: tuple[int, int, str, str, int]) -> bool:
         if remote is not None:
             from contracts.runtime.tasks import send_to
 
-            send_to(remote.unit, module=module, delivery_id=delivery_id, subscriber=subscriber, envelope=envelope)
+            try:
+                send_to(remote.unit, module=module, delivery_id=delivery_id, subscriber=subscriber, envelope=envelope)
+            except Exception as error:  # each transport has errors of its own
+                postpone(module, delivery_id, subscriber, error)
+            else:
+                run(module, "sent", id=delivery_id)
             return False
         handle(subscriber, envelope)
     except Exception as error:
-        record_failure(module, delivery_id, subscriber, attempts, error)
+        if is_away(error):
+            postpone(module, delivery_id, subscriber, error)
+        else:
+            record_failure(module, delivery_id, subscriber, attempts, error)
         return False
     run(module, "succeed", id=delivery_id)
     return True
@@ -123,6 +134,21 @@ def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int
     state = after[0] if after else "done"
     tell = log.error if state == "dead" else log.warning
     tell("delivery failed", delivery=delivery_id, subscriber=subscriber, attempts=attempts, state=state, error=text)
+
+
+def postpone(module: str, delivery_id: int, subscriber: str, error: Exception) -> None:
+    """Try again within AWAY_PAUSE_S, and never give up: a database or a broker does not answer."""
+    text = f"{type(error).__name__}: {error}"
+    run(module, "postpone", id=delivery_id, error=text[:2000], in_s=0.2 + random.uniform(0, AWAY_PAUSE_S))  # noqa: S311
+    log.warning("delivery postponed", delivery=delivery_id, subscriber=subscriber, error=text)
+
+
+def is_away(error: Exception) -> bool:
+    """True for a database that cannot be reached, shuts down or has no connection left (SQLSTATE 08, 57P, 53)."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(("08", "57P", "53"))
 
 
 def pause_s(attempts: int) -> float:

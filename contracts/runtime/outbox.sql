@@ -39,16 +39,22 @@ with due as materialized (
   for update skip locked
 )
 update delivery d
-set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
+set lease_until = now() + make_interval(secs => :lease_s)
 from due where d.id = due.id
-returning d.id, d.seq, d.subscriber, d.key, d.attempts;
+returning d.id, d.lease_until;
 
--- name: give_back(ids, attempts)!
--- End the leases of what was claimed and not tried, where nobody else has claimed it since.
-update delivery d
-set lease_until = null, attempts = d.attempts - 1
-from unnest(:ids::bigint[], :attempts::int[]) as claimed (id, attempts)
-where d.id = claimed.id and d.attempts = claimed.attempts and d.state = 'pending';
+-- name: attempt(id, lease_until, lease_s)^
+-- Begin with one of those, if its lease was not lost to somebody else meanwhile. Only what was begun is an attempt:
+-- the rest of a batch does not die with a handler that kills the process.
+update delivery
+set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
+where id = :id and state = 'pending' and lease_until = :lease_until
+returning id, seq, subscriber, key, attempts;
+
+-- name: give_back(ids, lease_until)!
+-- End the leases of what was claimed and not begun.
+update delivery set lease_until = null
+where id = any(:ids) and state = 'pending' and lease_until = :lease_until;
 
 -- name: event(seq)^
 select id, type, key, data, traceparent, occurred_at from outbox where seq = :seq;
@@ -72,8 +78,26 @@ set state = case when attempts >= :most_attempts then 'dead' else 'pending' end,
 where id = :id and state = 'pending'
 returning state;
 
--- name: attempts(id)^
-select attempts from delivery where id = :id;
+-- name: postpone(id, error, in_s)!
+-- Try again later, without an attempt: what is away says nothing of the event.
+update delivery
+set attempts = greatest(attempts - 1, 0), available_at = now() + make_interval(secs => :in_s),
+    lease_until = null, last_error = :error
+where id = :id and state = 'pending';
+
+-- name: sent(id)!
+-- It is on its way to another unit, whose answer says whether it was an attempt; until then the lease holds.
+update delivery set attempts = greatest(attempts - 1, 0) where id = :id and state = 'pending';
+
+-- name: tried_elsewhere(id)^
+update delivery set attempts = least(attempts + 1, 32767) where id = :id and state = 'pending' returning attempts;
+
+-- name: exhausted(subscribers, most_attempts, error)
+-- Attempts of which none came to an end: each killed its process, or was killed for its time.
+update delivery set state = 'dead', last_error = :error, lease_until = null
+where state = 'pending' and available_at <= now() and lease_until < now() and attempts >= :most_attempts
+  and subscriber = any(:subscribers)
+returning id;
 
 -- name: orphans(subscribers, error)
 -- Deliveries whose subscriber no contract names any more (renamed, removed): dead, so that somebody sees them.

@@ -7,9 +7,9 @@ import structlog
 from celery import current_app, shared_task
 
 from contracts.runtime.configuration import configuration
-from contracts.runtime.definitions import definitions
+from contracts.runtime.definitions import definitions, module_of
 from contracts.runtime.dispatch import Envelope, deliver, handle, record_failure
-from contracts.runtime.outbox import LEASE_S, run
+from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 
 log = structlog.get_logger(__name__)
 
@@ -45,23 +45,28 @@ def relay(module: str) -> int:
         module, "orphans", subscribers=known, error="no contract names this subscriber: renamed or removed"
     ):
         log.error("deliveries without a subscriber", module=module, deliveries=[row[0] for row in orphans])
+    if exhausted := run(
+        module,
+        "exhausted",
+        subscribers=[name for name in known if configuration.resolve(module_of(name)) is None],
+        most_attempts=MOST_ATTEMPTS,
+        error="no attempt came to an end: each killed its process, or was killed for its time",
+    ):
+        log.error("deliveries that end their process", module=module, deliveries=[row[0] for row in exhausted])
     taken, end = 0, time.monotonic() + RELAY_FOR_S
     while time.monotonic() < end:
         claimed = run(module, "claim_due", subscribers=known, lease_s=LEASE_S, most=BATCH)
-        for position, row in enumerate(claimed):
+        for position, (delivery_id, lease_until) in enumerate(claimed):
             if time.monotonic() >= end:
-                _give_back(module, claimed[position:])
+                run(module, "give_back", ids=[row[0] for row in claimed[position:]], lease_until=lease_until)
                 return taken
-            deliver(module, row)
-            taken += 1
+            attempt = run(module, "attempt", id=delivery_id, lease_until=lease_until, lease_s=LEASE_S)
+            if attempt is not None:
+                deliver(module, attempt)
+                taken += 1
         if not claimed:
             break
     return taken
-
-
-def _give_back(module: str, untried: list[tuple[int, int, str, str, int]]) -> None:
-    """Let go of what there was no time for; only an attempt counts as one."""
-    run(module, "give_back", ids=[row[0] for row in untried], attempts=[row[4] for row in untried])
 
 
 def send_to(unit: str, *, module: str, delivery_id: int, subscriber: str, envelope: Envelope) -> None:
@@ -102,7 +107,7 @@ def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str
     if not error:
         run(publisher, "succeed", id=delivery_id)
         return
-    attempts = run(publisher, "attempts", id=delivery_id)
+    attempts = run(publisher, "tried_elsewhere", id=delivery_id)
     if attempts is not None:
         record_failure(publisher, delivery_id, subscriber, attempts[0], error)
 

@@ -3,20 +3,26 @@
 import json
 import threading
 import time
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
+from django.db.models.functions import Now
 from django.db.transaction import TransactionManagementError
+from psycopg import sql
 from uuid_utils.compat import uuid7
 
 from contracts.orders import OrderPlaced
 from contracts.runtime import (
     HandlerInTransaction,
+    Remote,
     UnknownEvent,
     UnknownSubscriber,
     events,
@@ -24,9 +30,10 @@ from contracts.runtime import (
     publish,
     transaction,
 )
+from contracts.runtime.configuration import configuration
 from contracts.runtime.dispatch import dispatch, envelope_of, handle, pause_s
 from contracts.runtime.models import Delivery, InboxEntry, OutboxEvent
-from contracts.runtime.tasks import RelayFailed, purge, relay, relay_all
+from contracts.runtime.tasks import RelayFailed, acknowledge, purge, relay, relay_all
 from tests.contracts.conftest import Ears, placed, publish_cancelled, publish_placed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -177,6 +184,84 @@ def test_ten_failures_make_it_dead_and_the_pause_grows(ears: Ears) -> None:
     assert max(pause_s(1) for _ in range(50)) <= 1.2
     assert max(pause_s(9) for _ in range(50)) > 50
     assert len({pause_s(5) for _ in range(50)}) > 40
+
+
+def test_a_handler_that_kills_its_process_each_time_is_dead_after_ten(ears: Ears) -> None:
+    ears.fails.add(RESERVE)
+    publish_placed()
+    make_due()
+    held = Delivery.objects.using("orders").filter(subscriber=RESERVE)
+    held.update(attempts=10, lease_until=Now() + timedelta(seconds=5))
+    relay("orders")
+    assert held.get().state == "pending"
+    held.update(lease_until="2000-01-01T00:00Z")
+    relay("orders")
+    assert held.get().state == "dead"
+    assert "killed its process" in held.get().last_error
+
+
+def test_the_others_of_a_batch_do_not_die_with_a_handler_that_kills_its_process(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears.fails.update({RESERVE, EXPECT})
+    publish_placed()
+    make_due()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("contracts.runtime.tasks.deliver", killed)
+    with pytest.raises(KeyboardInterrupt):
+        relay("orders")
+    assert sorted(row.attempts for row in deliveries()) == [1, 2]
+    Delivery.objects.using("orders").update(lease_until=Now() + timedelta(seconds=1))
+    (begun, other), lease = deliveries(), Now() + timedelta(seconds=2)
+    Delivery.objects.using("orders").filter(id=begun.id).update(lease_until=lease)
+    assert outbox.run("orders", "attempt", id=begun.id, lease_until=begun.lease_until, lease_s=1) is None
+    assert outbox.run("orders", "attempt", id=other.id, lease_until=other.lease_until, lease_s=1) is not None
+
+
+def test_a_database_that_is_away_makes_no_event_dead(
+    ears: Ears, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contracts.runtime.dispatch.MOST_ATTEMPTS", 1)
+    role = settings.DATABASES["inventory"]["USER"]
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("alter role {} nologin").format(sql.Identifier(role)))
+        connections["inventory"].close()
+        try:
+            event = publish_placed()
+            make_due()
+            relay("orders")
+        finally:
+            admin.execute(sql.SQL("alter role {} login").format(sql.Identifier(role)))
+    (waiting,) = deliveries(subscriber=RESERVE)
+    assert (waiting.state, waiting.attempts, waiting.lease_until) == ("pending", 0, None)
+    assert "not permitted to log in" in waiting.last_error
+    make_due()
+    relay("orders")
+    assert ears.of(RESERVE) == [event]
+
+
+def test_a_unit_that_does_not_answer_or_a_broker_that_is_away_makes_no_event_dead(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contracts.runtime.dispatch.MOST_ATTEMPTS", 1)
+    elsewhere = Remote(unit="stock", url="http://stock")
+    monkeypatch.setattr(configuration, "resolve", {"inventory": elsewhere}.get)
+    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, **__: None)
+    publish_placed()
+    (row,) = deliveries(subscriber=RESERVE)
+    assert (row.state, row.attempts) == ("pending", 0)
+    assert row.lease_until
+    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, **__: 1 / 0)
+    Delivery.objects.using("orders").filter(id=row.id).update(available_at=Now(), lease_until=None)
+    relay("orders")
+    (row,) = deliveries(subscriber=RESERVE)
+    assert (row.state, row.attempts, row.lease_until) == ("pending", 0, None)
+    acknowledge(publisher="orders", delivery_id=row.id, subscriber=RESERVE, error="RuntimeError: out of paper")
+    (row,) = deliveries(subscriber=RESERVE)
+    assert (row.state, row.attempts) == ("dead", 1)
 
 
 def test_dead_rows_do_not_starve_the_batch(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
