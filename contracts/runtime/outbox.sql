@@ -99,10 +99,11 @@ where state = 'pending' and available_at <= now() and lease_until < now() and at
   and subscriber = any(:subscribers)
 returning id;
 
--- name: orphans(subscribers, error)
--- Deliveries whose subscriber no contract names any more (renamed, removed): dead, so that somebody sees them.
+-- name: orphans(subscribers, after_s, error)
+-- Deliveries whose subscriber no contract names any more (renamed, removed): dead, so that somebody sees them. Not at
+-- once: while a new version is rolled out, the relay of the old one does not know the new one's subscribers.
 update delivery set state = 'dead', last_error = :error, lease_until = null
-where state = 'pending' and available_at <= now() and subscriber <> all(:subscribers)
+where state = 'pending' and available_at <= now() - make_interval(secs => :after_s) and subscriber <> all(:subscribers)
 returning id;
 
 -- name: replay(id)!
@@ -122,11 +123,14 @@ delete from outbox where seq in (
                     and (d.state <> 'done' or d.done_at > now() - make_interval(days => :days)))
   order by o.seq limit :most);
 
--- name: purge_deliveries(days)!
-delete from delivery d using outbox o
-where o.seq = d.seq and o.occurred_at < now() - make_interval(days => :days)
-  and not exists (select from delivery other where other.seq = d.seq
-                  and (other.state <> 'done' or other.done_at > now() - make_interval(days => :days)));
+-- name: purge_deliveries(days, most)!
+delete from delivery where seq in (
+  select o.seq from outbox o
+  where o.occurred_at < now() - make_interval(days => :days)
+    and exists (select from delivery d where d.seq = o.seq)
+    and not exists (select from delivery d where d.seq = o.seq
+                    and (d.state <> 'done' or d.done_at > now() - make_interval(days => :days)))
+  order by o.seq limit :most);
 
 -- name: purge_inbox(days, most)!
 -- Kept far longer than events: a replayed event must still be known.

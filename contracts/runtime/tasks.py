@@ -16,6 +16,9 @@ log = structlog.get_logger(__name__)
 BATCH = 50
 RELAY_FOR_S = 5.0
 """For one module. All of them together, and the last handler, stay under the time limit of a task."""
+ORPHAN_AFTER_S = 3600.0
+"""Longer than a new version takes to be in every process."""
+PURGED_AT_ONCE = 1000
 KEEP_EVENTS_DAYS = 7
 KEEP_INBOX_DAYS = 90
 
@@ -42,7 +45,11 @@ def relay(module: str) -> int:
     """Deliver what is due, until nothing is or the time is up. Returns how many deliveries it took."""
     known = [name for definition in definitions().values() for name in definition.hears]
     if orphans := run(
-        module, "orphans", subscribers=known, error="no contract names this subscriber: renamed or removed"
+        module,
+        "orphans",
+        subscribers=known,
+        after_s=ORPHAN_AFTER_S,
+        error="no contract names this subscriber: renamed or removed",
     ):
         log.error("deliveries without a subscriber", module=module, deliveries=[row[0] for row in orphans])
     if exhausted := run(
@@ -121,10 +128,11 @@ def purge_all() -> None:
 
 def purge(module: str, *, days: int) -> int:
     """Delete events of this module whose every delivery is done since so many days. Returns how many."""
-    run(module, "purge_deliveries", days=days)
     deleted = 0
-    while count := run(module, "purge_events", days=days, most=1000):
+    while run(module, "purge_deliveries", days=days, most=PURGED_AT_ONCE):
+        deleted += run(module, "purge_events", days=days, most=PURGED_AT_ONCE)
+    while count := run(module, "purge_events", days=days, most=PURGED_AT_ONCE):
         deleted += count
-    while run(module, "purge_inbox", days=max(days, KEEP_INBOX_DAYS), most=1000):
+    while run(module, "purge_inbox", days=max(days, KEEP_INBOX_DAYS), most=PURGED_AT_ONCE):
         pass
     return deleted

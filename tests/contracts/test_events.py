@@ -282,6 +282,9 @@ def test_a_renamed_subscriber_leaves_a_dead_delivery_that_somebody_sees(
 ) -> None:
     monkeypatch.setattr("contracts.runtime.events.subscribers_of", lambda _: ("inventory.reserve_stock_old",))
     publish_placed()
+    Delivery.objects.using("orders").update(available_at=Now() - timedelta(minutes=59))
+    relay("orders")
+    assert deliveries()[0].state == "pending", "the version that is rolled out may know it"
     make_due()
     relay("orders")
     (orphan,) = deliveries()
@@ -393,6 +396,28 @@ def test_purge_deletes_what_is_done_and_keeps_what_is_not(ears: Ears) -> None:
     assert purge("orders", days=7) == 1
     assert [row.state for row in deliveries()] == ["pending", "done"]
     assert InboxEntry.objects.using("payments").count() == 2
+
+
+def test_a_purge_that_is_killed_keeps_what_it_has_done(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        publish_placed()
+    OutboxEvent.objects.using("orders").update(occurred_at="2000-01-01T00:00Z")
+    Delivery.objects.using("orders").update(done_at="2000-01-01T00:00Z")
+    monkeypatch.setattr("contracts.runtime.tasks.PURGED_AT_ONCE", 1)
+    left = iter(range(5))
+
+    def killed_after_a_while(module: str, query: str, **parameters: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return outbox.run(module, query, **parameters)
+
+    monkeypatch.setattr("contracts.runtime.tasks.run", killed_after_a_while)
+    with pytest.raises(KeyboardInterrupt):
+        purge("orders", days=7)
+    assert OutboxEvent.objects.using("orders").count() == 1
+    monkeypatch.undo()
+    assert purge("orders", days=7) <= 1
+    assert not OutboxEvent.objects.using("orders").exists()
 
 
 def test_events_are_listed_and_shown_with_what_holds_them_up(
