@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.db.models import F
 from django.db.models.expressions import CombinedExpression
@@ -43,6 +44,8 @@ CALLBACK_WITHIN_S = 15.0
 """A charge in processing is asked about when no callback came for so long."""
 LONGEST_PAUSE_S = 60.0
 SWEPT_AT_ONCE = 200
+MOST_REFERENCE, MOST_REASON = 100, 200
+"""Characters kept of what the provider says: an outcome is never lost for its length."""
 
 
 class UnknownPayment(Exception):
@@ -173,6 +176,9 @@ def _ask(order_id: UUID, state: Payment.State, ask: Callable[[Payment, PaymentPr
 
 
 def _settle(payment: Payment, outcome: Outcome) -> None:
+    outcome = msgspec.structs.replace(
+        outcome, reference=outcome.reference[:MOST_REFERENCE], reason=outcome.reason[:MOST_REASON]
+    )
     payment.reference = outcome.reference or payment.reference
     match State(payment.state), outcome.state:
         case (State.CHARGING, "captured"):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -21,7 +22,7 @@ from modules.payments.contract import IMPLEMENTATION as payments
 from modules.payments.models import Payment, SandboxCharge
 from modules.payments.provider import Outcome, provider
 from modules.payments.sandbox import SandboxProvider
-from modules.payments.service import payment_charge, payment_refund, payment_stop, payment_sweep
+from modules.payments.service import payment_charge, payment_refund, payment_settle, payment_stop, payment_sweep
 from modules.payments.tests.conftest import (
     AMOUNT,
     books,
@@ -90,6 +91,14 @@ def test_a_declined_card_says_why(card: str, reason: str) -> None:
     assert found is not None
     assert (found.state, found.reason) == ("declined", reason)
     assert published(payment.order_id) == ["payment_declined"]
+
+
+@pytest.mark.parametrize(("state", "kept"), [("captured", "captured"), ("declined", "declined")])
+def test_an_outcome_is_kept_however_long_its_words_are(state: Any, kept: str) -> None:
+    payment = charging()
+    payment_settle(payment_id=payment.id, outcome=Outcome(state=state, reference="r" * 1000, reason="w" * 1000))
+    payment.refresh_from_db()
+    assert (payment.state, payment.reference) == (kept, "r" * 100)
 
 
 def test_without_an_answer_in_time_the_status_is_asked_and_the_money_taken_once() -> None:
