@@ -2,15 +2,21 @@
 
 from typing import Any
 
+import structlog
+from django.db import InterfaceError, OperationalError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from contracts.runtime.errors import KeyReused, Unavailable
 
+log = structlog.get_logger(__name__)
+
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """503 when a module does not answer (try again), 422 for a reused key, else what REST framework says."""
-    if isinstance(error, Unavailable):
+    """503 when a module or a database does not answer (try again), 422 for a reused key, else REST framework's answer."""
+    if isinstance(error, OperationalError | InterfaceError):
+        log.error("database does not answer", exc_info=error)
+    if isinstance(error, Unavailable | OperationalError | InterfaceError):
         return Response(
             {"detail": "A part of the shop does not answer; try again.", "code": "unavailable"},
             status=503,

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.db.models.functions import Now
 from django.utils import timezone
+from psycopg import sql
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -245,6 +247,23 @@ def test_a_capture_that_races_an_expiry_ends_confirmed_and_paid_or_cancelled_and
     assert on_hand() == 100 - 2 * states["confirmed"]
     captured = sum(charge.amount_cents for charge in SandboxCharge.objects.filter(state="captured"))
     assert captured == states["confirmed"] * 2 * PRICE_CENTS
+
+
+@pytest.mark.parametrize("module", ["orders", "inventory", "users"])
+def test_while_a_database_is_away_the_api_says_try_again_and_the_key_stays_free(
+    buyer: Buyer, server_url: str, module: str
+) -> None:
+    role = sql.Identifier(django_settings.DATABASES[module]["USER"])
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("alter role {} nologin").format(role))
+        connections[module].close()
+        try:
+            refused = buyer.place(key="k1")
+        finally:
+            admin.execute(sql.SQL("alter role {} login").format(role))
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert buyer.place(key="k1").status_code == 201
+    assert Order.objects.count() == 1
 
 
 @pytest.fixture
