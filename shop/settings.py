@@ -35,8 +35,10 @@ def database(variable: str, *, schema: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{variable}: {error}") from None
+    except ValueError:  # its message shows what it took for the port: a password with a # or / in it
+        raise ImproperlyConfigured(
+            f"{variable} has no number as port; write special characters of a password as %23 (#), %2F (/), %40 (@)"
+        ) from None
     if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or not parts.path.strip("/"):
         raise ImproperlyConfigured(f"{variable} is not of the form postgresql://role:password@host:port/database")
     return {
