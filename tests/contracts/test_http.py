@@ -22,6 +22,7 @@ from contracts.inventory import Inventory, Line, UnknownProduct
 from contracts.runtime import NotOfContract, Remote, Unavailable, configure, use
 from contracts.runtime.configuration import configuration
 from contracts.runtime.http import client
+from contracts.runtime.http.deadline import within
 from contracts.runtime.tokens import new_key, sign
 
 pytestmark = [
@@ -127,6 +128,14 @@ def bearer(**changes: str) -> str:
     assert settings.SERVICE_SIGNING_KEY is not None
     audience = changes.get("audience", "inventory")
     return f"Bearer {sign({'iss': 'monolith'}, settings.SERVICE_SIGNING_KEY, audience=audience, valid_s=60)}"
+
+
+def test_a_caller_without_time_says_nothing_of_the_unit_to_others(remote: Service) -> None:
+    for _ in range(6):
+        with within(-1), pytest.raises(Unavailable, match="deadline has passed"):
+            use(Inventory).categories()
+    with pytest.raises(UnknownProduct):
+        use(Inventory).quote(lines=(Line(sku="NONE", quantity=1),))
 
 
 def test_a_call_is_answered_by_the_other_process(remote: Service) -> None:

@@ -35,6 +35,8 @@ class _Busy(Exception):
 def send(method: Method, arguments: dict[str, Any], remote: Remote) -> Any:
     """Raises the contract's declared errors, NotOfContract, Unavailable."""
     body = encode_arguments(method, arguments)
+    if remaining_s(configuration.call_timeout_s) <= 0:  # says nothing of the unit, so not to the breaker either
+        raise Unavailable(str(method), "the caller's deadline has passed")
     try:
         with _breaker(remote.unit).calling():  # not .call(), which lets one thread through at a time
             response = _send(method, body, remote)
