@@ -132,6 +132,11 @@ delete from delivery where seq in (
                     and (d.state <> 'done' or d.done_at > now() - make_interval(days => :days)))
   order by o.seq limit :most);
 
+-- name: purge_answers(days, most)!
+-- Who sends the key of one of these again is told that it is used up.
+delete from idempotency where (scope, key) in (
+  select scope, key from idempotency where created_at < now() - make_interval(days => :days) limit :most);
+
 -- name: purge_inbox(days, most)!
 -- Kept far longer than events: a replayed event must still be known.
 delete from inbox where (subscriber, event_id) in (

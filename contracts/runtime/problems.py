@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """503 when a module or a database does not answer (try again), 422 for a reused key, else REST framework's answer."""
+    """503 when a module or a database does not answer (try again), 422 for a reused key, else REST framework's."""
     if isinstance(error, OperationalError | InterfaceError):
         log.error("database does not answer", exc_info=error)
     if isinstance(error, Unavailable | OperationalError | InterfaceError):

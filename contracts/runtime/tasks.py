@@ -21,6 +21,7 @@ ORPHAN_AFTER_S = 3600.0
 PURGED_AT_ONCE = 1000
 KEEP_EVENTS_DAYS = 7
 KEEP_INBOX_DAYS = 90
+KEEP_ANSWERS_DAYS = 30
 
 
 class RelayFailed(Exception):
@@ -121,7 +122,7 @@ def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str
 
 @shared_task(ignore_result=True)
 def purge_all() -> None:
-    """Delete events that are done and inbox entries that no replay can need."""
+    """Delete events that are done, inbox entries that no replay can need, and old answers to idempotency keys."""
     for module in sorted(configuration.modules):
         purge(module, days=KEEP_EVENTS_DAYS)
 
@@ -134,5 +135,7 @@ def purge(module: str, *, days: int) -> int:
     while count := run(module, "purge_events", days=days, most=PURGED_AT_ONCE):
         deleted += count
     while run(module, "purge_inbox", days=max(days, KEEP_INBOX_DAYS), most=PURGED_AT_ONCE):
+        pass
+    while run(module, "purge_answers", days=max(days, KEEP_ANSWERS_DAYS), most=PURGED_AT_ONCE):
         pass
     return deleted

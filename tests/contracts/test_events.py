@@ -32,7 +32,8 @@ from contracts.runtime import (
 )
 from contracts.runtime.configuration import configuration
 from contracts.runtime.dispatch import dispatch, envelope_of, handle, pause_s
-from contracts.runtime.models import Delivery, InboxEntry, OutboxEvent
+from contracts.runtime.idempotency import Answer, record
+from contracts.runtime.models import Delivery, IdempotentAnswer, InboxEntry, OutboxEvent
 from contracts.runtime.tasks import RelayFailed, acknowledge, purge, relay, relay_all
 from tests.contracts.conftest import Ears, placed, publish_cancelled, publish_placed
 
@@ -396,6 +397,16 @@ def test_purge_deletes_what_is_done_and_keeps_what_is_not(ears: Ears) -> None:
     assert purge("orders", days=7) == 1
     assert [row.state for row in deliveries()] == ["pending", "done"]
     assert InboxEntry.objects.using("payments").count() == 2
+
+
+def test_purge_deletes_answers_to_keys_that_nobody_repeats_any_more() -> None:
+    for key in ("old", "new"):
+        with transaction("orders"):
+            record("orders", scope="test", key=key, request={}, answer=Answer(201, {}))
+    answers = IdempotentAnswer.objects.using("orders")
+    answers.filter(key="old").update(created_at=Now() - timedelta(days=31))
+    purge("orders", days=0)
+    assert [answer.key for answer in answers.all()] == ["new"]
 
 
 def test_a_purge_that_is_killed_keeps_what_it_has_done(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
