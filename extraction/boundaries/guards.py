@@ -8,7 +8,9 @@
 
 What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off".
 They watch every connection of this process through `connection_created`; no code has to cooperate. A statement
-counts as a write by its first keyword, so a SELECT of a function that writes is not seen.
+counts as a write by its first keyword after comments, so a SELECT of a function that writes is not seen; nor is what
+goes past Django's cursor: `cursor.copy()` and the driver's own connection. Outside a transaction a write counts only on
+tables of the module's models, so that the bookkeeping of messages is none.
 """
 
 import os
@@ -125,11 +127,10 @@ class _Guard:
                 f"{self.module} runs SQL inside an open transaction of {', '.join(foreign)}; end that first, or "
                 "publish an event in it",
             )
-        if writes and tables:
-            if in_transaction:
-                self.wrote = True
-            else:
-                self._count_commit()
+        if writes and in_transaction:
+            self.wrote = True
+        elif writes and tables:
+            self._count_commit()
         return execute(sql, params, many, context)
 
     def commit(self) -> None:
@@ -222,8 +223,9 @@ def _table_names() -> re.Pattern[str]:
     return re.compile(rf"""{string}|(?<![\w."])"?(?:(?:{schemas})"?\."?)?({names})\b(?!"?\.)"?""", re.IGNORECASE)
 
 
-_WRITE = re.compile(r"\s*(?:insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
-_WRITE_IN_CTE = re.compile(r"\s*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S)
+_START = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_WRITE = re.compile(rf"{_START}(?:insert|update|delete|merge|truncate|copy)\b", re.I | re.S)
+_WRITE_IN_CTE = re.compile(rf"{_START}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S)
 
 
 @lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ from django.test import RequestFactory
 from pytest_django import Settings
 
 from contracts.runtime import CallInTransaction, transaction, use
+from contracts.runtime.idempotency import Answer, record
 from contracts.users import Users
 from extraction.boundaries.guards import (
     ForeignTable,
@@ -89,6 +90,19 @@ def test_counts_a_write_without_a_transaction_as_a_commit() -> None:
     with Operation("request", "checkout"), pytest.raises(SecondCommit):
         write("orders")
         write("orders")
+
+
+def test_counts_a_transaction_that_only_tells_something() -> None:
+    with Operation("request", "checkout"), pytest.raises(SecondCommit):
+        for key in ("first", "second"):
+            with transaction("orders"):
+                record("orders", scope="guards", key=key, request={}, answer=Answer(201, {}))
+
+
+@pytest.mark.parametrize("comment", ["/* why */ ", "-- why\n", "\n /* a\nb */ -- c\n"])
+def test_sees_a_write_behind_a_comment(comment: str) -> None:
+    assert _read(f"{comment}UPDATE {table_of('orders')} SET id = id")[1]
+    assert not _read(f"{comment}SELECT 1 -- UPDATE")[1]
 
 
 def test_allows_one_commit_in_each_module_and_reads_at_will() -> None:
