@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -46,18 +47,14 @@ def drain_key(module: str, delivery_id: int | None) -> None:
     """Deliver one, then what it was holding up. A delivery that is not the head of its key is left alone."""
     while delivery_id is not None:
         claimed = run(module, "claim", id=delivery_id, lease_s=LEASE_S)
-        if claimed is None or not deliver(module, claimed):
-            return
-        _, _, subscriber, key, _ = claimed
-        following = run(module, "next_of_key", subscriber=subscriber, key=key)
-        delivery_id = following[0] if following else None
+        delivery_id = deliver(module, claimed) if claimed else None
 
 
-def deliver(module: str, claimed: tuple[int, int, str, str, int]) -> bool:
-    """Bring a claimed delivery to its subscriber. True when it is handled; False when it is on its way or failed."""
-    delivery_id, seq, subscriber, _, attempts = claimed
+def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
+    """Bring a claimed delivery to its subscriber. When it is handled, the delivery that it was holding up."""
+    delivery_id, subscriber, attempts, *event = claimed
     try:
-        envelope = envelope_of(module, seq)
+        envelope = _envelope(module, *event)
         remote = configuration.resolve(module_of(subscriber))
         if remote is not None:
             from contracts.runtime.tasks import send_to
@@ -68,30 +65,16 @@ def deliver(module: str, claimed: tuple[int, int, str, str, int]) -> bool:
                 postpone(module, delivery_id, subscriber, error)
             else:
                 run(module, "sent", id=delivery_id)
-            return False
+            return None
         handle(subscriber, envelope)
     except Exception as error:
         if is_away(error):
             postpone(module, delivery_id, subscriber, error)
         else:
             record_failure(module, delivery_id, subscriber, attempts, error)
-        return False
-    run(module, "succeed", id=delivery_id)
-    return True
-
-
-def envelope_of(module: str, seq: int) -> Envelope:
-    """The envelope of a published event."""
-    event_id, type_name, key, data, traceparent, occurred_at = run(module, "event", seq=seq)
-    return Envelope(
-        id=event_id,
-        source=f"/shop/{module}",
-        type=type_name,
-        subject=key,
-        time=occurred_at,
-        data=msgspec.Raw(data.encode()),
-        traceparent=traceparent,
-    )
+        return None
+    done = run(module, "succeed", id=delivery_id)
+    return done[0] if done else None
 
 
 def handle(subscriber: str, envelope: Envelope) -> bool:
@@ -154,3 +137,17 @@ def is_away(error: Exception) -> bool:
 def pause_s(attempts: int) -> float:
     """Seconds before the next attempt: full jitter under 1, 2, 4 … 300 s, and never under 0.2."""
     return 0.2 + random.uniform(0, min(300.0, 2.0 ** (attempts - 1)))  # noqa: S311
+
+
+def _envelope(
+    module: str, event_id: UUID, type_name: str, key: str, data: str, traceparent: str, occurred_at: datetime
+) -> Envelope:
+    return Envelope(
+        id=event_id,
+        source=f"/shop/{module}",
+        type=type_name,
+        subject=key,
+        time=occurred_at,
+        data=msgspec.Raw(data.encode()),
+        traceparent=traceparent,
+    )

@@ -19,11 +19,12 @@ returning id, seq, subscriber;
 -- Take one delivery, if it is the head of its key for this subscriber and nobody holds it.
 update delivery d
 set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
-where d.id = :id and d.state = 'pending' and (d.lease_until is null or d.lease_until < now())
+from outbox o
+where d.id = :id and d.state = 'pending' and (d.lease_until is null or d.lease_until < now()) and o.seq = d.seq
   and not exists (
     select from delivery earlier
     where earlier.subscriber = d.subscriber and earlier.key = d.key and earlier.seq < d.seq and earlier.state <> 'done')
-returning d.id, d.seq, d.subscriber, d.key, d.attempts;
+returning d.id, d.subscriber, d.attempts, o.id, o.type, o.key, o.data, o.traceparent, o.occurred_at;
 
 -- name: claim_due(subscribers, lease_s, most)
 -- Take what is due for these subscribers, heads of their keys only, passing over what another relay holds.
@@ -46,29 +47,30 @@ returning d.id, d.lease_until;
 -- name: attempt(id, lease_until, lease_s)^
 -- Begin with one of those, if its lease was not lost to somebody else meanwhile. Only what was begun is an attempt:
 -- the rest of a batch does not die with a handler that kills the process.
-update delivery
+update delivery d
 set lease_until = now() + make_interval(secs => :lease_s), attempts = least(attempts + 1, 32767)
-where id = :id and state = 'pending' and lease_until = :lease_until
-returning id, seq, subscriber, key, attempts;
+from outbox o
+where d.id = :id and d.state = 'pending' and d.lease_until = :lease_until and o.seq = d.seq
+returning d.id, d.subscriber, d.attempts, o.id, o.type, o.key, o.data, o.traceparent, o.occurred_at;
 
 -- name: give_back(ids, lease_until)!
 -- End the leases of what was claimed and not begun.
 update delivery set lease_until = null
 where id = any(:ids) and state = 'pending' and lease_until = :lease_until;
 
--- name: event(seq)^
-select id, type, key, data, traceparent, occurred_at from outbox where seq = :seq;
-
--- name: next_of_key(subscriber, key)^
--- The delivery that the one just done was holding up.
-select id from delivery
-where subscriber = :subscriber and key = :key and state = 'pending'
-order by seq limit 1;
-
--- name: succeed(id)!
-update delivery
-set state = 'done', done_at = now(), lease_until = null, last_error = ''
-where id = :id and state <> 'done';
+-- name: succeed(id)^
+-- Done; and the delivery that it was holding up, if there is one. One that is published and tried while this commits
+-- is not seen here and left to the relay.
+with done as (
+  update delivery
+  set state = 'done', done_at = now(), lease_until = null, last_error = ''
+  where id = :id and state <> 'done'
+  returning seq, subscriber, key
+)
+select (select d.id from delivery d
+        where d.subscriber = done.subscriber and d.key = done.key and d.seq > done.seq and d.state = 'pending'
+        order by d.seq limit 1)
+from done;
 
 -- name: fail(id, error, in_s, most_attempts)^
 -- Try again later, or give up. A row that is done meanwhile stays done.

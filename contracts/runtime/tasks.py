@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, module_of
-from contracts.runtime.dispatch import Envelope, deliver, handle, record_failure
+from contracts.runtime.dispatch import Envelope, deliver, drain_key, handle, record_failure
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 
 log = structlog.get_logger(__name__)
@@ -113,7 +113,8 @@ def receive(*, publisher: str, publisher_unit: str, delivery_id: int, subscriber
 def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str) -> None:
     """Another unit handled a delivery, or could not."""
     if not error:
-        run(publisher, "succeed", id=delivery_id)
+        done = run(publisher, "succeed", id=delivery_id)
+        drain_key(publisher, done[0] if done else None)
         return
     attempts = run(publisher, "tried_elsewhere", id=delivery_id)
     if attempts is not None:

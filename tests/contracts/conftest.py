@@ -1,12 +1,16 @@
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import Raw
 from uuid_utils.compat import uuid7
 
 from contracts.orders import OrderCancelled, OrderPlaced, PlacedLine
 from contracts.runtime import events, publish, transaction
+from contracts.runtime.dispatch import Envelope
+from contracts.runtime.models import OutboxEvent
 
 
 class Ears:
@@ -51,6 +55,17 @@ def publish_placed(order_id: UUID | None = None, card: str = "tok_approve") -> O
     with transaction("orders"):
         publish(event)
     return event
+
+
+def envelope_of(event: OutboxEvent) -> Envelope:
+    return Envelope(
+        id=event.id,
+        source="/shop/orders",
+        type=event.type,
+        subject=event.key,
+        time=event.occurred_at,
+        data=Raw(json.dumps(event.data)),
+    )
 
 
 def publish_cancelled(order_id: UUID) -> None:

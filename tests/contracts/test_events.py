@@ -31,11 +31,11 @@ from contracts.runtime import (
     transaction,
 )
 from contracts.runtime.configuration import configuration
-from contracts.runtime.dispatch import dispatch, envelope_of, handle, pause_s
+from contracts.runtime.dispatch import dispatch, handle, pause_s
 from contracts.runtime.idempotency import Answer, record
 from contracts.runtime.models import Delivery, IdempotentAnswer, InboxEntry, OutboxEvent
 from contracts.runtime.tasks import RelayFailed, acknowledge, purge, relay, relay_all
-from tests.contracts.conftest import Ears, placed, publish_cancelled, publish_placed
+from tests.contracts.conftest import Ears, envelope_of, placed, publish_cancelled, publish_placed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 RESERVE, EXPECT = "inventory.reserve_stock", "payments.expect"
@@ -169,7 +169,7 @@ def test_a_dead_event_still_holds_its_key_until_it_is_replayed(
     relay("orders")
     assert [row.state for row in deliveries()] == ["dead", "pending"]
     assert ears.heard == []
-    call_command("events", "replay", str(envelope_of("orders", deliveries()[0].event_id).id))
+    call_command("events", "replay", str(deliveries()[0].event.id))
     assert "1 handled" in capsys.readouterr().out
     assert ears.of(RESERVE) == [dead, later]
 
@@ -295,7 +295,7 @@ def test_a_renamed_subscriber_leaves_a_dead_delivery_that_somebody_sees(
 
 def test_an_unknown_event_type_is_refused_by_name_and_stays(ears: Ears) -> None:
     publish_placed()
-    envelope = envelope_of("orders", deliveries()[0].event_id)
+    envelope = envelope_of(deliveries()[0].event)
     with pytest.raises(UnknownEvent, match=r"orders\.order_placed\.v9"):
         handle(RESERVE, msgspec.structs.replace(envelope, type="orders.order_placed.v9"))
     with pytest.raises(UnknownSubscriber, match="renamed or removed"):
@@ -304,7 +304,7 @@ def test_an_unknown_event_type_is_refused_by_name_and_stays(ears: Ears) -> None:
 
 def test_a_handler_is_never_started_inside_a_transaction(ears: Ears) -> None:
     publish_placed()
-    envelope = envelope_of("orders", deliveries()[0].event_id)
+    envelope = envelope_of(deliveries()[0].event)
     with pytest.raises(HandlerInTransaction, match="inside a transaction of orders"), transaction("orders"):
         handle(RESERVE, envelope)
 
