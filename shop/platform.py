@@ -36,6 +36,8 @@ from shop import environment
 
 DATABASE, BROKER_DATABASE = "shop", "shop_broker"
 WORKER_PROCESSES = 2
+ERRAND_THREADS = 4
+"""They wait for somebody outside, so threads do."""
 PLATFORM = "platform"
 """The schema of what belongs to no module: sessions, content types."""
 
@@ -199,7 +201,7 @@ class Shop:
 
     def _most_connections(self) -> int:
         """Each web thread and worker process keeps one for each database; the rest is the broker's."""
-        return (self.workers * self.threads + WORKER_PROCESSES + 1) * len(settings.DATABASES) + 10
+        return (self.workers * self.threads + WORKER_PROCESSES + 1 + ERRAND_THREADS) * len(settings.DATABASES) + 10
 
     @property
     def _variables(self) -> Path:
@@ -273,17 +275,20 @@ class Shop:
         postgres.wait(check=lambda: self._supervisor.check("postgres"))
 
     def _start_worker(self) -> None:
-        self._supervisor.add(
-            Process(
-                name="worker",
-                command=(
-                    *(sys.executable, "-m", "celery", "--app", "shop.celery", "worker", "--beat"),
-                    *("--queues", settings.UNIT, "--hostname", f"{settings.UNIT}@local"),
-                    *("--concurrency", str(WORKER_PROCESSES)),
-                    *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
-                ),
+        for name, queue, options in (
+            ("worker", settings.UNIT, ("--beat", "--concurrency", str(WORKER_PROCESSES))),
+            ("errands", settings.ERRANDS_QUEUE, ("--pool", "threads", "--concurrency", str(ERRAND_THREADS))),
+        ):
+            self._supervisor.add(
+                Process(
+                    name=name,
+                    command=(
+                        *(sys.executable, "-m", "celery", "--app", "shop.celery", "worker"),
+                        *("--queues", queue, "--hostname", f"{queue}@local", *options),
+                        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+                    ),
+                )
             )
-        )
 
     @contextmanager
     def _preparation(self) -> Iterator[subprocess.Popen[str]]:

@@ -220,6 +220,12 @@ SPECTACULAR_SETTINGS = {
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_TASK_DEFAULT_QUEUE = UNIT
+# What waits for somebody outside has its own queue and worker: behind it the relay and the expiry would wait too.
+ERRANDS_QUEUE = f"{UNIT}_errands"
+CELERY_TASK_ROUTES = {
+    f"modules.payments.tasks.{task}": {"queue": ERRANDS_QUEUE}
+    for task in ("charge", "stop", "refund", "send_sandbox_callbacks")
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -272,7 +272,19 @@ def workers(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = ("-A", "shop", "worker", "-B", "-P", "solo", "-s", str(tmp_path / f"beat{len(started)}"))
+        queues = f"{django_settings.UNIT},{django_settings.ERRANDS_QUEUE}"
+        command = (
+            "-A",
+            "shop",
+            "worker",
+            "-Q",
+            queues,
+            "-B",
+            "-P",
+            "solo",
+            "-s",
+            str(tmp_path / f"beat{len(started)}"),
+        )
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING")
         log = (tmp_path / f"worker{len(started)}.log").open("wb")
         started.append(

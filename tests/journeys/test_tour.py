@@ -479,7 +479,7 @@ def test_a_tour_from_nothing_passes_and_can_be_recounted_from_its_raw_files(stat
         assert sum(1 for value in values if value <= figures["p95_ms"]) >= 0.95 * len(values)
     assert report["orders_per_second"] == pytest.approx(len(acknowledged) / report["load_s"], abs=0.01)
     assert set(report["invariants"].values()) == {True}
-    assert set(report["memory_mb"]["by_process"]) == {"postgres", "web", "worker"}
+    assert set(report["memory_mb"]["by_process"]) == {"postgres", "web", "worker", "errands"}
     assert {"python", "django", "postgresql", "celery", "kombu"} <= set(report["versions"])
     page = (directory / "index.html").read_text()
     assert page.count("<svg") == 6
