@@ -77,8 +77,6 @@ class Tour:
     findings: Findings = field(init=False)
     seen: dict[UUID, ShownOrder | None] | None = field(init=False, default=None)
     _loading: subprocess.Popen[bytes] | None = field(init=False, default=None)
-    stopped_with: int = field(init=False, default=0)
-    """The exit status that an interrupt asks for."""
 
     def __post_init__(self) -> None:
         self.findings = Findings(rate=self.rate, seed=self.seed)
@@ -107,9 +105,8 @@ class Tour:
                 self._audit()
             with self._stage(COMPARE):
                 self._compare()
-        except (KeyboardInterrupt, SystemExit) as stop:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a signal that asks to end
             self.findings.interrupted = True
-            self.stopped_with = int(stop.code or 0) if isinstance(stop, SystemExit) else 130
         return self._write()
 
     def end_load(self) -> None:

@@ -128,6 +128,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     recount: str = RECOUNT
 
+    @property
+    def exit_status(self) -> int:
+        return {"passed": 0, "failed": 1, "interrupted": 130}[self.verdict]
+
 
 class Findings(msgspec.Struct, kw_only=True):
     """What a tour has learned so far; `report_of` makes the report of it at any moment."""

@@ -67,9 +67,6 @@ def test_latency_is_told_by_step_and_for_all_and_counts_failed_requests() -> Non
     assert (latency["all"].max_ms, latency["all"].requests) == (900, 4)
 
 
-# The ledger against the real shop.
-
-
 @pytest.fixture
 def bought() -> tuple[Buyer, list[Entry]]:
     """Three orders that the shop acknowledged, as a load would have noted them."""
@@ -192,8 +189,6 @@ def test_a_ledger_that_a_kill_cut_short_is_read_up_to_there(tmp_path: Path) -> N
     assert entries_in(path) == [entry]
 
 
-# The verdict.
-
 GOOD = Comparison(acknowledged=1, unanswered=0, unanswered_placed=0, lost=(), doubled=())
 CAUSES: dict[str, dict[str, Any]] = {
     "1 request failed": {"samples": [{"problem": "answered 500"}]},
@@ -232,26 +227,20 @@ def sample(**values: Any) -> Sample:
 
 
 def test_a_tour_passes_when_nothing_is_wrong() -> None:
-    assert report_of(findings()).verdict == "passed"
+    report = report_of(findings())
+    assert (report.verdict, report.exit_status) == ("passed", 0)
 
 
 @pytest.mark.parametrize("reason", CAUSES)
 def test_a_tour_fails_for_each_cause_and_names_it(reason: str) -> None:
     report = report_of(findings(**CAUSES[reason]))
-    assert (report.verdict, report.reasons) == ("failed", (reason,))
+    assert (report.verdict, report.reasons, report.exit_status) == ("failed", (reason,), 1)
 
 
 def test_an_interrupted_tour_says_so_and_claims_no_comparison() -> None:
     report = report_of(findings(interrupted=True, comparison=None, invariants=None))
-    assert (report.verdict, report.ledger.lost, report.ledger.doubled, report.invariants) == (
-        "interrupted",
-        None,
-        None,
-        {},
-    )
-
-
-# The open loop, against servers that misbehave in a way that the shop does not on demand.
+    assert (report.verdict, report.exit_status) == ("interrupted", 130)
+    assert (report.ledger.lost, report.ledger.doubled, report.invariants) == (None, None, {})
 
 
 class Misbehaving(BaseHTTPRequestHandler):
@@ -421,8 +410,6 @@ def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> Non
         assert len(moments(1)) > 5
         assert moments(1) == moments(1) != moments(2)
 
-
-# The command itself.
 
 TOUR = (sys.executable, "manage.py", "tour", "--plain")
 

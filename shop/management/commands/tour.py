@@ -78,8 +78,7 @@ class Command(BaseCommand):
                     self._keep(tour.shop)
             except PlatformError as error:
                 raise CommandError(str(error)) from error
-        if report.verdict != "passed":
-            sys.exit(tour.stopped_with or 1)
+        sys.exit(report.exit_status)
 
     def _tell(self, report: "Report", tour: "Tour") -> None:
         requests, ledger, latency = report.requests, report.ledger, report.latency.get("all")
