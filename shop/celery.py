@@ -1,9 +1,10 @@
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, task_prerun
+from celery.signals import beat_embedded_init, task_prerun, worker_ready
 from django.db import close_old_connections
 
 from extraction.platform.local.tether import end_with_parent
@@ -19,6 +20,13 @@ app.autodiscover_tasks()
 def end_with_worker(**_: Any) -> None:
     """The pool's processes notice that their worker was killed; beat would go on beside the next one's."""
     end_with_parent(signal.SIGKILL)
+
+
+@worker_ready.connect
+def say_so(**_: Any) -> None:
+    """Whoever started this worker may wait for the file."""
+    if file := os.environ.get("SHOP_READY_FILE"):
+        Path(file).touch()
 
 
 @task_prerun.connect

@@ -38,6 +38,11 @@ DATABASE, BROKER_DATABASE = "shop", "shop_broker"
 WORKER_PROCESSES = 2
 ERRAND_THREADS = 4
 """They wait for somebody outside, so threads do."""
+WORKERS = {
+    "worker": (settings.UNIT, ("--beat", "--concurrency", str(WORKER_PROCESSES))),
+    "errands": (settings.ERRANDS_QUEUE, ("--pool", "threads", "--concurrency", str(ERRAND_THREADS))),
+}
+"""Queue and options of each."""
 PLATFORM = "platform"
 """The schema of what belongs to no module: sessions, content types."""
 
@@ -131,6 +136,17 @@ class Shop:
         """Return when the web server reaches all its databases, however often it is started meanwhile."""
         self._wait_until_healthy(timeout_s, check=self._supervisor.status)
 
+    def wait_for_workers(self, *, timeout_s: float = 60) -> None:
+        """Return when the workers take tasks, a few seconds after the first page. Raises ProcessFailed."""
+        end = time.monotonic() + timeout_s
+        while missing := [name for name in WORKERS if not self._ready(name).exists()]:
+            self._supervisor.check(missing[0])
+            if time.monotonic() > end:
+                raise ProcessFailed(
+                    f"{missing[0]} takes no tasks after {timeout_s:g} s; see {self._supervisor.log}/{missing[0]}.log"
+                )
+            time.sleep(0.02)
+
     def watch(self, *, every_s: float = 0.5) -> Iterator[str]:
         """What happens to the processes, one sentence each, for as long as they are supervised."""
         known = self.processes()
@@ -184,7 +200,7 @@ class Shop:
             with self._step("Migrations and demo data" if self.seed else "Migrations"):
                 self._finish(prepare)
         self._migrated.touch()
-        self._start_worker()
+        self._start_workers()
         with self._step("First answer"):
             self._wait_until_healthy(60, check=lambda: self._supervisor.check("web"))
 
@@ -211,6 +227,10 @@ class Shop:
     def _migrated(self) -> Path:
         """The web server waits for this file before it opens its port."""
         return self._supervisor.run / "migrated"
+
+    def _ready(self, worker: str) -> Path:
+        """The worker makes this file when it takes tasks."""
+        return self._supervisor.run / f"{worker}.ready"
 
     def _schemas_of_the_environment(self) -> list[str]:
         """Those whose databases somebody else provides."""
@@ -274,11 +294,9 @@ class Shop:
         self._supervisor.add(postgres.process())
         postgres.wait(check=lambda: self._supervisor.check("postgres"))
 
-    def _start_worker(self) -> None:
-        for name, queue, options in (
-            ("worker", settings.UNIT, ("--beat", "--concurrency", str(WORKER_PROCESSES))),
-            ("errands", settings.ERRANDS_QUEUE, ("--pool", "threads", "--concurrency", str(ERRAND_THREADS))),
-        ):
+    def _start_workers(self) -> None:
+        for name, (queue, options) in WORKERS.items():
+            self._ready(name).unlink(missing_ok=True)
             self._supervisor.add(
                 Process(
                     name=name,
@@ -287,6 +305,7 @@ class Shop:
                         *("--queues", queue, "--hostname", f"{queue}@local", *options),
                         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
                     ),
+                    environment={"SHOP_READY_FILE": str(self._ready(name))},
                 )
             )
 

@@ -96,6 +96,8 @@ class Tour:
                 self.shop = stack.enter_context(
                     Shop(self.state, port=self.port, step=self.display.step, given=self.given)
                 )
+                with self.display.step("Workers"):
+                    self.shop.wait_for_workers()
                 self.findings.start_up_s = round((datetime.now(UTC) - self.findings.started_at).total_seconds(), 1)
             with self._stage(BUY):
                 self._load()

@@ -1,6 +1,6 @@
-"""Worker, web server and database are killed in turn while customers buy; nothing is lost or doubled.
+"""Workers, web server and database are killed in turn while customers buy; nothing is lost or doubled.
 
-`CHAOS_ROUNDS=20 uv run pytest tests/chaos/test_kills.py` for the full figure; a round kills each of the three once.
+`CHAOS_ROUNDS=20 uv run pytest tests/chaos/test_kills.py` for the full figure; a round kills each once.
 """
 
 import os
@@ -27,7 +27,7 @@ from tests.embedded import unembedded
 from tests.platform.conftest import running_for
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
-VICTIMS = ("worker", "web", "postgres")
+VICTIMS = ("worker", "errands", "web", "postgres")
 BUY_S = 1.5
 """Customers buy for so long between one recovery and the next kill."""
 RECOVER_WITHIN_S = 90.0
@@ -107,7 +107,7 @@ class Killer(threading.Thread):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 60 * ROUNDS)
-def test_nothing_is_lost_or_doubled_when_worker_web_and_database_are_killed_in_turn(
+def test_nothing_is_lost_or_doubled_when_workers_web_and_database_are_killed_in_turn(
     state: Path,
 ) -> None:
     tour = Tour(
