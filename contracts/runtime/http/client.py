@@ -13,12 +13,12 @@ import pybreaker
 import stamina
 
 from contracts.runtime import tracing
-from contracts.runtime.calls import decode_error, decode_result, encode_arguments
 from contracts.runtime.configuration import Remote, configuration
 from contracts.runtime.definitions import Method
 from contracts.runtime.errors import NotOfContract, Unavailable
 from contracts.runtime.http.deadline import remaining_s
 from contracts.runtime.tokens import sign
+from contracts.runtime.wire import decode_error, decode_result, encode_arguments
 
 PATH = "internal/contracts"
 CONNECT_TIMEOUT_S = 0.5

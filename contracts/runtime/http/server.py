@@ -7,13 +7,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from contracts.runtime import tracing
-from contracts.runtime.calls import answer_locally, decode_arguments, encode_error, encode_result
+from contracts.runtime.calls import answer_locally
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions
 from contracts.runtime.errors import NotBound, NotOfContract, Unavailable, UndeclaredError
 from contracts.runtime.http.client import DECLARED_ERROR, PATH
 from contracts.runtime.http.deadline import within
 from contracts.runtime.tokens import InvalidToken, verify
+from contracts.runtime.wire import decode_arguments, encode_error, encode_result
 
 log = structlog.get_logger(__name__)
 
