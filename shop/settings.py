@@ -232,6 +232,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 30
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
+CELERY_BROKER_POOL_LIMIT = 2  # each is a pool of connections of its own on pgmq, opened while a customer waits
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -241,7 +242,7 @@ if BROKER_URL.startswith("pgmq:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "init_extension": False,
         "visibility_timeout": 60,
-        "pool_size": 4,
+        "pool_size": 2,
         "pool_timeout": 2,
         "wait_time_seconds": 1,
         "poll_interval_ms": 20,
