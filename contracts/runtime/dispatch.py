@@ -68,7 +68,7 @@ def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
             return None
         handle(subscriber, envelope)
     except Exception as error:
-        if is_away(error):
+        if says_nothing_of_the_event(error):
             postpone(module, delivery_id, subscriber, error)
         else:
             record_failure(module, delivery_id, subscriber, attempts, error)
@@ -120,18 +120,22 @@ def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int
 
 
 def postpone(module: str, delivery_id: int, subscriber: str, error: Exception) -> None:
-    """Try again within AWAY_PAUSE_S, and never give up: a database or a broker does not answer."""
+    """Try again within AWAY_PAUSE_S, and never give up: what went wrong says nothing of the event."""
     text = f"{type(error).__name__}: {error}"
     run(module, "postpone", id=delivery_id, error=text[:2000], in_s=0.2 + random.uniform(0, AWAY_PAUSE_S))  # noqa: S311
     log.warning("delivery postponed", delivery=delivery_id, subscriber=subscriber, error=text)
 
 
-def is_away(error: Exception) -> bool:
-    """True for a database that cannot be reached, shuts down or has no connection left (SQLSTATE 08, 57P, 53)."""
+def says_nothing_of_the_event(error: Exception) -> bool:
+    """True for a database that is away, and for one where others were in the way.
+
+    Away: not reached, shutting down, no connection left (SQLSTATE 08, 57P, 53). In the way: a lock not got in time, a
+    deadlock, a serialization failure (55P03, 40P01, 40001).
+    """
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)
-    return state is None or state.startswith(("08", "57P", "53"))
+    return state is None or state.startswith(("08", "57P", "53")) or state in ("55P03", "40P01", "40001")
 
 
 def pause_s(attempts: int) -> float:

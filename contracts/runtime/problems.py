@@ -13,9 +13,9 @@ log = structlog.get_logger(__name__)
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """503 when a module or a database does not answer (try again), 422 for a reused key, else REST framework's."""
+    """503 when a module or database does not answer in time (try again), 422 for a used key, else REST framework's."""
     if isinstance(error, OperationalError | InterfaceError):
-        log.error("database does not answer", exc_info=error)
+        log.error("database does not answer in time", exc_info=error)
     if isinstance(error, Unavailable | OperationalError | InterfaceError):
         return Response(
             {"detail": "A part of the shop does not answer; try again.", "code": "unavailable"},

@@ -20,6 +20,13 @@ LEAST_VERSION = 14
 LEAST_VERSION_FOR_EXTRACTION = 16
 """Subscriptions with `origin = none`, without which a change goes round in circles."""
 
+ROLE_SETTINGS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+"""What a session of an owner waits for at most.
+
+Without them a session that is stuck with a row locked holds whoever wants that row for as long as it lives, and as many
+requests as there are web threads stop the shop. No statement_timeout: migrations run as the same roles.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -83,7 +90,7 @@ def check_server(url: str, *, connections: int = 0) -> list[str]:
 
 
 def provide_database(url: str, *, name: str, owners: Sequence[Owner]) -> None:
-    """Make the database, and each owner's role and schema, unless they are there; passwords are set anew."""
+    """Make the database, and each owner's role and schema, unless they are there; sets passwords and settings anew."""
     with connect(url) as admin:
         _queries.alone(admin)
         for owner in owners:
@@ -94,11 +101,12 @@ def provide_database(url: str, *, name: str, owners: Sequence[Owner]) -> None:
             for owner in owners:
                 _provide_schema(database, owner)
                 # Set for the role in this database: it survives a pooler that hands connections from one to another.
-                _execute(
-                    database,
-                    "ALTER ROLE {} IN DATABASE {} SET search_path = {}",
-                    *map(sql.Identifier, (owner.role, name, owner.schema)),
-                )
+                for setting, value in {"search_path": owner.schema, **ROLE_SETTINGS}.items():
+                    _execute(
+                        database,
+                        "ALTER ROLE {} IN DATABASE {} SET {} = {}",
+                        *map(sql.Identifier, (owner.role, name, setting, value)),
+                    )
 
 
 def provide_broker(url: str, *, name: str, role: str, password: str) -> None:

@@ -244,6 +244,19 @@ def test_a_database_that_is_away_makes_no_event_dead(
     assert ears.of(RESERVE) == [event]
 
 
+@pytest.mark.parametrize("state", ["55P03", "40P01", "40001"])
+def test_a_handler_that_others_were_in_the_way_of_is_tried_again_without_an_attempt(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    def hear(event: OrderPlaced) -> None:
+        connections["inventory"].cursor().execute(f"do $$ begin raise sqlstate '{state}'; end $$")
+
+    monkeypatch.setitem(events._handlers, RESERVE, events.Handler(RESERVE, OrderPlaced, hear))
+    publish_placed()
+    (waiting,) = deliveries(subscriber=RESERVE)
+    assert (waiting.state, waiting.attempts, waiting.lease_until) == ("pending", 0, None)
+
+
 def test_a_unit_that_does_not_answer_or_a_broker_that_is_away_makes_no_event_dead(
     ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,63 @@ def test_while_a_database_is_away_the_api_says_try_again_and_the_key_stays_free(
         finally:
             admin.execute(sql.SQL("alter role {} login").format(role))
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert buyer.place(key="k1").status_code == 201
+    assert Order.objects.count() == 1
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Sessions of this thread give up a lock after 0.2 s."""
+    for module in ("inventory", "orders"):
+        connections[module].cursor().execute("set lock_timeout = '200ms'")
+    yield
+    for module in ("inventory", "orders"):
+        connections[module].cursor().execute("reset lock_timeout")
+
+
+@contextmanager
+def stuck(module: str, statement: str, *parameters: object) -> Iterator[None]:
+    """Another session of the module that has done this and does not end its transaction."""
+    database = django_settings.DATABASES[module]
+    with psycopg.connect(
+        host=database["HOST"],
+        port=database["PORT"],
+        dbname=database["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+    ) as session:
+        session.execute(statement, parameters)
+        yield
+        session.rollback()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_session_that_is_stuck_on_a_product_neither_holds_a_checkout_nor_loses_its_order(buyer: Buyer) -> None:
+    with stuck("inventory", "select from inventory_stock where sku = 'A-1' for update"):
+        began = time.monotonic()
+        order_id = buyer.buy()
+        assert time.monotonic() - began < 2
+        waiting = Delivery.objects.using("orders").exclude(state="done").get()
+        assert (waiting.state, waiting.attempts, waiting.lease_until) == ("pending", 0, None)
+        assert "lock timeout" in waiting.last_error
+    Delivery.objects.using("orders").update(available_at=Now())
+    relay("orders")
+    work()
+    assert buyer.look(order_id)["state"] == "confirmed"
+    assert on_hand() == 98
+    assert settled()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_request_that_does_not_get_its_lock_is_told_to_try_again(buyer: Buyer) -> None:
+    with stuck(
+        "orders",
+        "insert into idempotency (scope, key, fingerprint, status, body) values (%s, 'k1', '', 201, '{}')",
+        f"order_place:{buyer.id}",
+    ):
+        refused = buyer.place(key="k1")
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert refused["Retry-After"] == "1"
     assert buyer.place(key="k1").status_code == 201
     assert Order.objects.count() == 1
 

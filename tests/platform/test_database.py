@@ -46,6 +46,16 @@ def test_every_alias_reaches_its_own_schema_as_its_own_role() -> None:
             assert cursor.fetchone() == (schema, f"shop_{schema}")
 
 
+def test_a_role_neither_waits_long_for_a_lock_nor_sits_on_one(own_server: Postgres, url: str) -> None:
+    with as_owner(own_server, RED) as connection:
+        for setting, value in (
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("statement_timeout", "0"),
+        ):
+            assert connection.execute("select current_setting(%s)", [setting]).fetchone() == (value,)
+
+
 @pytest.mark.django_db
 def test_no_module_sees_a_table_of_another() -> None:
     for alias in connections:
