@@ -2,6 +2,7 @@
 
 import errno
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,11 @@ class Shop:
         """The web server waits for this file before it opens its port."""
         return self._supervisor.run / "migrated"
 
+    @property
+    def _temporary(self) -> Path:
+        """Celery's pool leaves files behind when it is killed; the next start takes them away."""
+        return self._supervisor.run / "tmp"
+
     def _ready(self, worker: str) -> Path:
         """The worker makes this file when it takes tasks."""
         return self._supervisor.run / f"{worker}.ready"
@@ -295,6 +301,8 @@ class Shop:
         postgres.wait(check=lambda: self._supervisor.check("postgres"))
 
     def _start_workers(self) -> None:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
         for name, (queue, options) in WORKERS.items():
             self._ready(name).unlink(missing_ok=True)
             self._supervisor.add(
@@ -305,7 +313,7 @@ class Shop:
                         *("--queues", queue, "--hostname", f"{queue}@local", *options),
                         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
                     ),
-                    environment={"SHOP_READY_FILE": str(self._ready(name))},
+                    environment={"SHOP_READY_FILE": str(self._ready(name)), "TMPDIR": str(self._temporary)},
                 )
             )
 
