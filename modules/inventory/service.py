@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.db import connections
 from django.db.models import F
 
 from contracts.inventory import StockRejected, StockReleased, StockReserved, UnknownProduct
@@ -43,8 +44,7 @@ def stock_receive(*, sku: str, quantity: int) -> Stock:
 def stock_reserve(*, order_id: UUID, quantities: Iterable[tuple[str, int]]) -> None:
     """Hold all that an order asks for, or nothing; publishes which. An order that is known already changes nothing."""
     transaction_required("inventory")
-    reservation, is_new = Reservation.objects.get_or_create(order_id=order_id, defaults={"state": State.RESERVED})
-    if not is_new:
+    if not _reservation_begin(order_id=order_id):
         return
     wanted = Counter[str]()
     for sku, quantity in quantities:
@@ -53,15 +53,14 @@ def stock_reserve(*, order_id: UUID, quantities: Iterable[tuple[str, int]]) -> N
     for sku, quantity in sorted(wanted.items()):
         available = stock[sku].on_hand if sku in stock else 0
         if not 1 <= quantity <= available:
-            reservation.state = State.REJECTED
-            reservation.save(update_fields=["state"])
+            Reservation.objects.filter(order_id=order_id).update(state=State.REJECTED)
             publish(StockRejected(order_id=order_id, sku=sku, available=available))
             return
     for sku, quantity in wanted.items():
         stock[sku].on_hand -= quantity
     Stock.objects.bulk_update(stock.values(), ["on_hand"])
     ReservationLine.objects.bulk_create(
-        ReservationLine(reservation=reservation, product_id=sku, quantity=quantity) for sku, quantity in wanted.items()
+        ReservationLine(reservation_id=order_id, product_id=sku, quantity=quantity) for sku, quantity in wanted.items()
     )
     publish(StockReserved(order_id=order_id))
 
@@ -95,6 +94,19 @@ def stock_release(*, order_id: UUID) -> None:
     reservation.state = State.RELEASED
     reservation.save(update_fields=["state"])
     publish(StockReleased(order_id=order_id))
+
+
+def _reservation_begin(*, order_id: UUID) -> bool:
+    """Save the reservation of an order, unless there is one; waits for whoever is saving it now. False if there is.
+
+    SQL, because get_or_create takes four statements, and bulk_create does not say whether it saved.
+    """
+    with connections["inventory"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inventory_reservation (order_id, state) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [order_id, State.RESERVED.value],
+        )
+        return bool(cursor.rowcount)
 
 
 def _locked(skus: Iterable[str]) -> dict[str, Stock]:

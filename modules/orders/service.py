@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError, connections
 from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -70,7 +71,6 @@ def order_place(*, customer_id: UUID, key: str, lines: Sequence[Line], card: str
     try:
         with transaction("orders"):
             record("orders", scope=scope, key=key, request=request, answer=answer)
-            _refuse_forgotten_key(customer_id=customer_id, key=key)
             order.save(force_insert=True)
             OrderLine.objects.bulk_create(order_lines)
             placed.save(force_insert=True)
@@ -89,6 +89,14 @@ def order_place(*, customer_id: UUID, key: str, lines: Sequence[Line], card: str
         if given is None:
             raise
         return given
+    except IntegrityError as error:
+        # Answers are purged some day, orders are not: a key of such an order is used up.
+        placed_before = Order.objects.filter(customer_id=customer_id, idempotency_key=key).first()
+        if placed_before is None:
+            raise
+        raise KeyReused(
+            f"the idempotency key {key!r} placed order {placed_before.id} long ago; take a new key for a new order"
+        ) from error
     return answer
 
 
@@ -107,9 +115,8 @@ def order_cancel(*, order_id: UUID, reason: contract.Reason, detail: str = "") -
 def order_note(*, order_id: UUID, what: str, detail: str = "") -> None:
     """Add a step to the order's timeline, once. Raises UnknownOrder."""
     transaction_required("orders")
-    if not Order.objects.filter(id=order_id).exists():
+    if not _note(order_id=order_id, what=what, detail=detail) and not Order.objects.filter(id=order_id).exists():
         raise UnknownOrder(order_id)
-    _note(order_id=order_id, what=what, detail=detail)
 
 
 def order_expire_due() -> int:
@@ -144,14 +151,15 @@ def _move(*, order_id: UUID, to: Order.State, reason: str = "", detail: str = ""
     return False
 
 
-def _note(*, order_id: UUID, what: str, detail: str) -> None:
-    entry = TimelineEntry(order_id=order_id, at=timezone.now(), what=what, detail=detail[:200])
-    TimelineEntry.objects.bulk_create([entry], ignore_conflicts=True)
+def _note(*, order_id: UUID, what: str, detail: str) -> bool:
+    """Add a step, once. False where it is there, or the order is not.
 
-
-def _refuse_forgotten_key(*, customer_id: UUID, key: str) -> None:
-    """Answers are purged some day, orders are not: a key of such an order is used up."""
-    if placed := Order.objects.filter(customer_id=customer_id, idempotency_key=key).first():
-        raise KeyReused(
-            f"the idempotency key {key!r} placed order {placed.id} long ago; take a new key for a new order"
+    SQL, because the order is looked for in the same statement: its foreign key is asked at the commit only.
+    """
+    with connections["orders"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_timelineentry (order_id, at, what, detail) "
+            "SELECT id, %s, %s, %s FROM orders_order WHERE id = %s ON CONFLICT DO NOTHING",
+            [timezone.now(), what, detail[:200], order_id],
         )
+        return bool(cursor.rowcount)

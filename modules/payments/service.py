@@ -54,19 +54,15 @@ class UnknownPayment(Exception):
 
 def payment_expect(*, order_id: UUID, customer_id: UUID, amount_cents: int, currency: str, card: str) -> None:
     """An order was placed: this much will be due, once its stock is reserved."""
-    payment = _locked_for_order(order_id)
-    payment.customer_id, payment.amount_cents = customer_id, amount_cents
-    payment.currency, payment.card = currency, card
-    _charge_when_ready(payment)
-    payment.save()
+    _learn(
+        Payment(order_id=order_id, customer_id=customer_id, amount_cents=amount_cents, currency=currency, card=card),
+        ("customer_id", "amount_cents", "currency", "card"),
+    )
 
 
 def payment_stock_reserved(*, order_id: UUID) -> None:
     """The stock of an order is reserved: it may be charged, once it is known how much."""
-    payment = _locked_for_order(order_id)
-    payment.is_stock_reserved = True
-    _charge_when_ready(payment)
-    payment.save()
+    _learn(Payment(order_id=order_id, is_stock_reserved=True), ("is_stock_reserved",))
 
 
 def payment_void(*, order_id: UUID) -> None:
@@ -146,10 +142,16 @@ def _locked_for_order(order_id: UUID) -> Payment:
     return Payment.objects.select_for_update().get(order_id=order_id)
 
 
-def _charge_when_ready(payment: Payment) -> None:
-    if payment.state == State.EXPECTED and payment.is_stock_reserved and payment.amount_cents is not None:
-        _move(payment, State.CHARGING)
-        _send_errand(payment)
+def _learn(payment: Payment, fields: Sequence[str]) -> None:
+    """Keep what an event says of a payment, whichever comes first; charge it once both have come."""
+    transaction_required("payments")
+    Payment.objects.bulk_create([payment], update_conflicts=True, unique_fields=["order_id"], update_fields=fields)
+    sources = [state for state, targets in TRANSITIONS.items() if State.CHARGING in targets]
+    ready = Payment.objects.filter(
+        order_id=payment.order_id, state__in=sources, is_stock_reserved=True, amount_cents__isnull=False
+    )
+    if ready.update(state=State.CHARGING, attempts=0, due_at=_in(SENT_AGAIN_AFTER_S)):
+        errands.send_after_commit(ERRANDS[State.CHARGING], order_id=payment.order_id)
 
 
 def _send_errand(payment: Payment) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -265,6 +265,22 @@ def test_while_a_database_is_away_the_api_says_try_again_and_the_key_stays_free(
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert buyer.place(key="k1").status_code == 201
     assert Order.objects.count() == 1
+
+
+def test_placing_an_order_and_reserving_its_stock_takes_30_statements_at_most(buyer: Buyer) -> None:
+    said: dict[str, list[str]] = {"orders": [], "inventory": [], "payments": [], "users": [], "default": []}
+
+    def note(execute: Callable[..., Any], statement: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        said[context["connection"].alias].append(str(statement))
+        return execute(statement, params, many, context)
+
+    with ExitStack() as stack:
+        for alias in said:
+            stack.enter_context(connections[alias].execute_wrapper(note))
+        buyer.buy()
+    most = {"orders": 12, "inventory": 11, "payments": 6, "users": 1, "default": 0}
+    assert not {alias: statements for alias, statements in said.items() if len(statements) > most[alias]}
+    assert not Delivery.objects.using("orders").exclude(state="done").exists(), "it did less than it should"
 
 
 @pytest.fixture
