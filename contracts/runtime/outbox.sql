@@ -88,8 +88,13 @@ set attempts = greatest(attempts - 1, 0), available_at = now() + make_interval(s
 where id = :id and state = 'pending';
 
 -- name: sent(id)!
--- It is on its way to another unit, whose answer says whether it was an attempt; until then the lease holds.
-update delivery set attempts = greatest(attempts - 1, 0) where id = :id and state = 'pending';
+-- It is on its way to another unit, whose answer says whether it was an attempt; until then the lease holds. Each time
+-- it is longer by as long as the delivery is due (15, 30, 60 s … 10 min): a unit that is away is not buried in copies.
+update delivery
+set attempts = greatest(attempts - 1, 0),
+    lease_until = lease_until
+                + least(greatest(now() - available_at, '0 s'), interval '10 min') * (0.8 + 0.2 * random())
+where id = :id and state = 'pending';
 
 -- name: tried_elsewhere(id)^
 update delivery set attempts = least(attempts + 1, 32767) where id = :id and state = 'pending' returning attempts;

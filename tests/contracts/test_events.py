@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import timedelta
 from io import StringIO
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 from django.db.models.functions import Now
 from django.db.transaction import TransactionManagementError
+from django.utils import timezone
 from psycopg import sql
 from uuid_utils.compat import uuid7
 
@@ -276,6 +278,32 @@ def test_a_unit_that_does_not_answer_or_a_broker_that_is_away_makes_no_event_dea
     acknowledge(publisher="orders", delivery_id=row.id, subscriber=RESERVE, error="RuntimeError: out of paper")
     (row,) = deliveries(subscriber=RESERVE)
     assert (row.state, row.attempts) == ("dead", 1)
+
+
+def test_a_unit_that_stays_silent_is_sent_an_event_less_and_less_often(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "resolve", {"inventory": Remote(unit="stock", url="http://stock")}.get)
+    sent: list[int] = []
+    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, delivery_id, **__: sent.append(delivery_id))
+    publish_placed()
+    (row,) = deliveries(subscriber=RESERVE)
+    pauses = []
+    for _ in range(9):
+        row.refresh_from_db()
+        assert row.lease_until
+        pause = row.lease_until - timezone.now()
+        pauses.append(pause.total_seconds())
+        row.available_at -= pause  # as if that time had passed
+        row.lease_until = timezone.now() - timedelta(seconds=1)
+        row.save()
+        relay("orders")
+    assert sent == [row.id] * 10
+    assert pauses[0] == pytest.approx(15, abs=2)
+    growth = [later / earlier for earlier, later in pairwise(pauses)]
+    assert all(1.3 < factor < 2.3 for factor in growth[:4]), pauses
+    assert 480 < pauses[-1] < 620, pauses
+    assert row.attempts == 0
 
 
 def test_dead_rows_do_not_starve_the_batch(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
