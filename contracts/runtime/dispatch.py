@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from contracts.runtime import tracing
 from contracts.runtime.configuration import configuration
@@ -105,7 +106,7 @@ def handle(subscriber: str, envelope: Envelope) -> bool:
 
 def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int, error: Exception | str) -> None:
     """Try again after a pause that doubles, or give up after so many attempts."""
-    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    text = error if isinstance(error, str) else described(error)
     after = run(
         module,
         "fail",
@@ -121,9 +122,16 @@ def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int
 
 def postpone(module: str, delivery_id: int, subscriber: str, error: Exception) -> None:
     """Try again within AWAY_PAUSE_S, and never give up: what went wrong says nothing of the event."""
-    text = f"{type(error).__name__}: {error}"
+    text = described(error)
     run(module, "postpone", id=delivery_id, error=text[:2000], in_s=0.2 + random.uniform(0, AWAY_PAUSE_S))  # noqa: S311
     log.warning("delivery postponed", delivery=delivery_id, subscriber=subscriber, error=text)
+
+
+def described(error: Exception) -> str:
+    """Its class and message; of what a server says only the first line, for its DETAIL shows the row, card and all."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return f"{type(error).__name__}: {said or error}"
 
 
 def says_nothing_of_the_event(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, module_of
-from contracts.runtime.dispatch import Envelope, deliver, drain_key, handle, record_failure
+from contracts.runtime.dispatch import Envelope, deliver, described, drain_key, handle, record_failure
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 
 log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ def receive(*, publisher: str, publisher_unit: str, delivery_id: int, subscriber
     try:
         handle(subscriber, msgspec.json.decode(envelope, type=Envelope))
     except Exception as problem:
-        error = f"{type(problem).__name__}: {problem}"
+        error = described(problem)
     current_app.send_task(
         "contracts.runtime.tasks.acknowledge",
         kwargs={"publisher": publisher, "delivery_id": delivery_id, "subscriber": subscriber, "error": error},

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
@@ -36,7 +37,8 @@ from contracts.runtime.configuration import configuration
 from contracts.runtime.dispatch import dispatch, handle, pause_s
 from contracts.runtime.idempotency import Answer, record
 from contracts.runtime.models import Delivery, IdempotentAnswer, InboxEntry, OutboxEvent
-from contracts.runtime.tasks import RelayFailed, acknowledge, purge, relay, relay_all
+from contracts.runtime.tasks import RelayFailed, acknowledge, purge, receive, relay, relay_all
+from modules.payments.models import Payment
 from tests.contracts.conftest import Ears, envelope_of, placed, publish_cancelled, publish_placed
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -251,12 +253,54 @@ def test_a_handler_that_others_were_in_the_way_of_is_tried_again_without_an_atte
     ears: Ears, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     def hear(event: OrderPlaced) -> None:
-        connections["inventory"].cursor().execute(f"do $$ begin raise sqlstate '{state}'; end $$")
+        connections["inventory"].cursor().execute(
+            f"do $$ begin raise sqlstate '{state}' using detail = 'tok_secret'; end $$"
+        )
 
     monkeypatch.setitem(events._handlers, RESERVE, events.Handler(RESERVE, OrderPlaced, hear))
     publish_placed()
     (waiting,) = deliveries(subscriber=RESERVE)
     assert (waiting.state, waiting.attempts, waiting.lease_until) == ("pending", 0, None)
+    assert waiting.last_error == f"OperationalError: {state}"
+
+
+@pytest.fixture
+def refused_row(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Payments hears of an order and writes a row with `tok_secret` that a constraint refuses. What is told of it."""
+
+    def hear(event: OrderPlaced) -> None:
+        Payment.objects.create(order_id=event.order_id, card="tok_secret", state="charging")
+
+    monkeypatch.setitem(events._handlers, EXPECT, events.Handler(EXPECT, OrderPlaced, hear))
+    constraint = "payment_amount_known_when_asked"
+    return f'IntegrityError: new row for relation "payments_payment" violates check constraint "{constraint}"'
+
+
+def test_a_row_that_the_database_refuses_is_neither_kept_with_the_failure_nor_logged(
+    ears: Ears, refused_row: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_placed()
+    (failed,) = deliveries(subscriber=EXPECT)
+    assert failed.last_error == refused_row
+    assert "payment_amount_known_when_asked" in caplog.text
+    assert "tok_secret" not in caplog.text
+
+
+def test_a_row_that_the_database_refuses_is_not_told_to_another_unit(
+    ears: Ears, refused_row: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(current_app, "send_task", lambda *_, kwargs, **__: sent.append(kwargs))
+    publish_placed()
+    (failed,) = deliveries(subscriber=EXPECT)
+    receive(
+        publisher="orders",
+        publisher_unit="monolith",
+        delivery_id=failed.id,
+        subscriber=EXPECT,
+        envelope=msgspec.json.encode(envelope_of(failed.event)).decode(),
+    )
+    assert [answer["error"] for answer in sent] == [refused_row]
 
 
 def test_a_unit_that_does_not_answer_or_a_broker_that_is_away_makes_no_event_dead(
