@@ -93,7 +93,10 @@ class CustomerRegistered(msgspec.Struct, frozen=True, kw_only=True, tag="users.c
 
 class Users(Protocol):
     def sign_in(self, *, email: str, password: str) -> Identity:
-        """The identity behind these credentials. Raises InvalidCredentials, TooManyAttempts."""
+        """The identity behind these credentials. Raises InvalidCredentials, TooManyAttempts.
+
+        None of READS: a wrong password is counted, and one whose answer is lost would count with each sending.
+        """
         ...
 
     def customer(self, *, customer_id: UUID) -> Customer:
@@ -102,7 +105,7 @@ class Users(Protocol):
 
 
 CONTRACT = Users
-READS = ("sign_in", "customer")
+READS = ("customer",)
 ERRORS = (InvalidCredentials, TooManyAttempts, UnknownCustomer)
 PUBLISHES = (CustomerRegistered,)
 HEARS: dict[str, str] = {}

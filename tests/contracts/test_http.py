@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
 import psutil
@@ -24,6 +26,7 @@ from contracts.runtime.configuration import configuration
 from contracts.runtime.http import client
 from contracts.runtime.http.deadline import within
 from contracts.runtime.tokens import new_key, sign
+from contracts.users import Users
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases="__all__"),
@@ -218,6 +221,36 @@ def test_a_read_survives_a_connection_that_breaks(mortal: Service) -> None:
         if any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == mortal.port for one in sockets):
             child.kill()
     assert use(Inventory).stock_differences() == ()
+
+
+@pytest.fixture
+def silent_users() -> Iterator[list[str]]:
+    """Users at an address that takes each call and hangs up without an answer. The calls that it took."""
+    taken: list[str] = []
+
+    class HangUp(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(self.path.rpartition("/")[2])
+            self.close_connection = True
+
+    before = configuration.resolve
+    with ThreadingHTTPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        configure(resolve={"users": Remote("silent-users", f"http://127.0.0.1:{server.server_port}")}.get)
+        yield taken
+        configure(resolve=before)
+        server.shutdown()
+        thread.join()
+
+
+def test_a_sign_in_whose_answer_is_lost_is_not_sent_again_for_a_failure_counts(silent_users: list[str]) -> None:
+    with pytest.raises(Unavailable):
+        use(Users).sign_in(email="ann@example.com", password="wrong")
+    assert silent_users == ["sign_in"]
+    with pytest.raises(Unavailable):
+        use(Users).customer(customer_id=uuid7())
+    assert silent_users == ["sign_in", *["customer"] * client.ATTEMPTS]
 
 
 def test_the_service_has_no_other_module(service: Service) -> None:
