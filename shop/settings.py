@@ -39,6 +39,10 @@ def database(variable: str, *, schema: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{variable} has no number as port; write special characters of a password as %23 (#), %2F (/), %40 (@)"
         ) from None
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":  # the host is the role: a / after digits of the password
+        raise ImproperlyConfigured(
+            f"{variable} has an @ behind its host; write special characters of a password as %2F (/), %3F (?), %40 (@)"
+        )
     if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or not parts.path.strip("/"):
         raise ImproperlyConfigured(f"{variable} is not of the form postgresql://role:password@host:port/database")
     return {
@@ -191,6 +195,7 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_URL = "sign-in"
 
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # who asks is the machine itself, without a proxy and its https
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
