@@ -66,7 +66,7 @@ def test_refuses_a_contract_call_inside_a_transaction() -> None:
 
 
 @pytest.mark.parametrize("kind", ["request", "handler", "call"])
-def test_refuses_a_second_commit_in_one_module_within_one_Operation(kind: str) -> None:
+def test_refuses_a_second_commit_in_one_module_within_one_operation(kind: str) -> None:
     with (
         Operation(kind, "checkout"),
         pytest.raises(SecondCommit, match=rf"{kind} checkout commits a second time in orders"),
