@@ -18,7 +18,8 @@ from contracts.runtime.errors import (
     UnknownEvent,
     UnknownSubscriber,
 )
-from contracts.runtime.events import handles, publish
+from contracts.runtime.events import publish
+from contracts.runtime.handlers import handles
 from contracts.runtime.transactions import transaction, transaction_required
 
 __all__ = [

@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, event_type, event_types, module_of
-from contracts.runtime.events import handler_names
+from contracts.runtime.handlers import handler_names
 
 
 @register()

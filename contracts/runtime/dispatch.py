@@ -14,28 +14,15 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from contracts.runtime import tracing
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import event_types, module_of
+from contracts.runtime.envelope import Envelope, send_to
 from contracts.runtime.errors import HandlerInTransaction, UnknownEvent
-from contracts.runtime.events import handler
+from contracts.runtime.handlers import handler
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 from contracts.runtime.transactions import open_transactions, transaction
 
 log = structlog.get_logger(__name__)
 
 AWAY_PAUSE_S = 10.0
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A CloudEvents 1.0 envelope in structured mode."""
-
-    id: UUID
-    source: str
-    type: str
-    subject: str
-    time: datetime
-    data: msgspec.Raw
-    specversion: str = "1.0"
-    datacontenttype: str = "application/json"
-    traceparent: str = ""
 
 
 def dispatch(module: str, ids: Sequence[int]) -> None:
@@ -58,8 +45,6 @@ def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
         envelope = _envelope(module, *event)
         remote = configuration.resolve(module_of(subscriber))
         if remote is not None:
-            from contracts.runtime.tasks import send_to
-
             try:
                 send_to(remote.unit, module=module, delivery_id=delivery_id, subscriber=subscriber, envelope=envelope)
             except Exception as error:  # each transport has errors of its own

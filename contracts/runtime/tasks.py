@@ -8,7 +8,8 @@ from celery import current_app, shared_task
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, module_of
-from contracts.runtime.dispatch import Envelope, deliver, described, drain_key, handle, record_failure
+from contracts.runtime.dispatch import deliver, described, drain_key, handle, record_failure
+from contracts.runtime.envelope import Envelope
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 
 log = structlog.get_logger(__name__)
@@ -75,22 +76,6 @@ def relay(module: str) -> int:
         if not claimed:
             break
     return taken
-
-
-def send_to(unit: str, *, module: str, delivery_id: int, subscriber: str, envelope: Envelope) -> None:
-    """Send an event to the unit where its subscriber lives; the row is done when that unit says so."""
-    current_app.send_task(
-        "contracts.runtime.tasks.receive",
-        kwargs={
-            "publisher": module,
-            "publisher_unit": configuration.unit,
-            "delivery_id": delivery_id,
-            "subscriber": subscriber,
-            "envelope": msgspec.json.encode(envelope).decode(),
-        },
-        queue=unit,
-        retry=False,
-    )
 
 
 @shared_task(ignore_result=True)

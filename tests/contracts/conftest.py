@@ -8,8 +8,8 @@ from msgspec import Raw
 from uuid_utils.compat import uuid7
 
 from contracts.orders import OrderCancelled, OrderPlaced, PlacedLine
-from contracts.runtime import events, publish, transaction
-from contracts.runtime.dispatch import Envelope
+from contracts.runtime import handlers, publish, transaction
+from contracts.runtime.envelope import Envelope
 from contracts.runtime.models import OutboxEvent
 
 
@@ -19,8 +19,8 @@ class Ears:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.heard: list[tuple[str, Any]] = []
         self.fails: set[str] = set()
-        for name, handler in list(events._handlers.items()):
-            monkeypatch.setitem(events._handlers, name, events.Handler(name, handler.event, self._ear(name)))
+        for name, handler in list(handlers._handlers.items()):
+            monkeypatch.setitem(handlers._handlers, name, handlers.Handler(name, handler.event, self._ear(name)))
 
     def _ear(self, name: str) -> Callable[[Any], None]:
         def hear(event: Any) -> None:

@@ -28,7 +28,7 @@ from contracts.runtime import (
     Remote,
     UnknownEvent,
     UnknownSubscriber,
-    events,
+    handlers,
     outbox,
     publish,
     transaction,
@@ -257,7 +257,7 @@ def test_a_handler_that_others_were_in_the_way_of_is_tried_again_without_an_atte
             f"do $$ begin raise sqlstate '{state}' using detail = 'tok_secret'; end $$"
         )
 
-    monkeypatch.setitem(events._handlers, RESERVE, events.Handler(RESERVE, OrderPlaced, hear))
+    monkeypatch.setitem(handlers._handlers, RESERVE, handlers.Handler(RESERVE, OrderPlaced, hear))
     publish_placed()
     (waiting,) = deliveries(subscriber=RESERVE)
     assert (waiting.state, waiting.attempts, waiting.lease_until) == ("pending", 0, None)
@@ -271,7 +271,7 @@ def refused_row(monkeypatch: pytest.MonkeyPatch) -> str:
     def hear(event: OrderPlaced) -> None:
         Payment.objects.create(order_id=event.order_id, card="tok_secret", state="charging")
 
-    monkeypatch.setitem(events._handlers, EXPECT, events.Handler(EXPECT, OrderPlaced, hear))
+    monkeypatch.setitem(handlers._handlers, EXPECT, handlers.Handler(EXPECT, OrderPlaced, hear))
     constraint = "payment_amount_known_when_asked"
     return f'IntegrityError: new row for relation "payments_payment" violates check constraint "{constraint}"'
 
@@ -309,12 +309,12 @@ def test_a_unit_that_does_not_answer_or_a_broker_that_is_away_makes_no_event_dea
     monkeypatch.setattr("contracts.runtime.dispatch.MOST_ATTEMPTS", 1)
     elsewhere = Remote(unit="stock", url="http://stock")
     monkeypatch.setattr(configuration, "resolve", {"inventory": elsewhere}.get)
-    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, **__: None)
+    monkeypatch.setattr("contracts.runtime.dispatch.send_to", lambda *_, **__: None)
     publish_placed()
     (row,) = deliveries(subscriber=RESERVE)
     assert (row.state, row.attempts) == ("pending", 0)
     assert row.lease_until
-    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("contracts.runtime.dispatch.send_to", lambda *_, **__: 1 / 0)
     Delivery.objects.using("orders").filter(id=row.id).update(available_at=Now(), lease_until=None)
     relay("orders")
     (row,) = deliveries(subscriber=RESERVE)
@@ -329,7 +329,7 @@ def test_a_unit_that_stays_silent_is_sent_an_event_less_and_less_often(
 ) -> None:
     monkeypatch.setattr(configuration, "resolve", {"inventory": Remote(unit="stock", url="http://stock")}.get)
     sent: list[int] = []
-    monkeypatch.setattr("contracts.runtime.tasks.send_to", lambda *_, delivery_id, **__: sent.append(delivery_id))
+    monkeypatch.setattr("contracts.runtime.dispatch.send_to", lambda *_, delivery_id, **__: sent.append(delivery_id))
     publish_placed()
     (row,) = deliveries(subscriber=RESERVE)
     pauses = []
@@ -396,9 +396,9 @@ def test_a_handler_is_never_started_inside_a_transaction(ears: Ears) -> None:
 
 def test_a_handler_must_be_announced_in_its_contract() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"add it to HEARS"):
-        events.handles(OrderPlaced, name="inventory.eavesdrop")
+        handlers.handles(OrderPlaced, name="inventory.eavesdrop")
     with pytest.raises(ImproperlyConfigured, match=r"orders\.order_placed\.v1"):
-        events.handles(OrderPlaced, name="orders.confirm")
+        handlers.handles(OrderPlaced, name="orders.confirm")
 
 
 def test_the_sequence_of_a_key_is_the_order_of_its_commits(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:

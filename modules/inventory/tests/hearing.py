@@ -8,7 +8,8 @@ from uuid_utils.compat import uuid7
 
 from contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, PlacedLine
 from contracts.runtime.definitions import event_type
-from contracts.runtime.dispatch import Envelope, handle
+from contracts.runtime.dispatch import handle
+from contracts.runtime.envelope import Envelope
 
 
 def placed(order_id: UUID, *lines: tuple[str, int], event_id: UUID | None = None) -> bool:

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 from contracts.inventory import Inventory, Line, Quote, QuotedLine, UnknownProduct
 from contracts.runtime import bind, calls
 from contracts.runtime.definitions import event_type, module_of
-from contracts.runtime.dispatch import Envelope, handle
+from contracts.runtime.dispatch import handle
+from contracts.runtime.envelope import Envelope
 from contracts.runtime.identity import token_for
 from contracts.runtime.models import OutboxEvent
 from contracts.users import Customer, Identity, UnknownCustomer, Users

@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 from contracts.inventory import StockReserved
 from contracts.orders import OrderCancelled, OrderPlaced, PlacedLine
 from contracts.runtime.definitions import event_type, module_of
-from contracts.runtime.dispatch import Envelope, handle
+from contracts.runtime.dispatch import handle
+from contracts.runtime.envelope import Envelope
 from contracts.runtime.models import OutboxEvent
 from modules.payments import sandbox
 from modules.payments.models import Payment, SandboxCharge
