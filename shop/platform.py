@@ -91,9 +91,9 @@ class Shop:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a program that works on this shop: manage.py, the load."""
+        """For a program that works on this shop: manage.py, the load. Without the administrator's URL."""
         return {
-            **self.given,
+            **{name: value for name, value in self.given.items() if name != "DATABASE_URL"},
             "SHOP_STATE_DIR": str(self.state),
             "SHOP_ENV_FILE": str(self._variables),
             "DJANGO_SETTINGS_MODULE": "shop.settings",

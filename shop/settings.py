@@ -245,6 +245,8 @@ CELERY_DB_REUSE_MAX = 10_000
 CELERY_TIMEZONE = TIME_ZONE
 if BROKER_URL.startswith("pgmq:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
+        # Said twice: the pgmq client prefers the environment's DATABASE_URL, the administrator's, to the broker's URL.
+        "conn_string": BROKER_URL.replace("pgmq:", "postgresql:", 1),
         "init_extension": False,
         "visibility_timeout": 60,
         "pool_size": 2,

@@ -26,7 +26,7 @@ pytestmark = [
 RESERVE = "inventory.reserve_stock"
 
 
-BROKERS = {"pgmq": os.environ["BROKER_URL"], "RabbitMQ": "amqp://guest:guest@127.0.0.1:5672//"}
+BROKERS = {"pgmq": os.environ.get("BROKER_URL", ""), "RabbitMQ": "amqp://guest:guest@127.0.0.1:5672//"}
 
 
 @pytest.fixture(scope="module", params=BROKERS)

@@ -382,7 +382,7 @@ def workers(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
         print(log.read_text())
 
 
-def until(holds: Callable[[], bool], within_s: float = 30) -> None:
+def until(holds: Callable[[], bool], within_s: float = 60) -> None:
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, "it did not come about in time"

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -81,3 +82,13 @@ def running_for(state: Path) -> list[str]:
         except psutil.Error:
             continue
     return [line for line in found if not line.startswith(f"{os.getpid()} ")]
+
+
+def eventually(condition: Callable[[], object], *, within_s: float = 20) -> bool:
+    """True as soon as the condition holds, False when the time is over."""
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -11,6 +12,7 @@ from extraction.platform.database import connect, with_database, with_login
 from extraction.platform.errors import BrokerAway, Leak, MissingPrivilege, NoServer, PlatformError, ServerUnreachable
 from extraction.platform.local.postgres import Postgres
 from shop.platform import Shop, check_broker
+from tests.platform.conftest import eventually
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -36,14 +38,29 @@ def test_a_database_url_takes_the_place_of_the_embedded_server(serving: Shop, ow
 
 
 def test_no_process_of_the_shop_uses_the_administrators_role(serving: Shop, own_server: Postgres) -> None:
-    with connect(own_server.url()) as admin:
-        users = admin.execute(
-            "select distinct usename from pg_stat_activity where datname like 'shop%' and pid <> pg_backend_pid()"
-        ).fetchall()
-    assert users
-    assert {name for (name,) in users} <= {
-        *(f"shop_{schema}" for schema in ("inventory", "orders", "payments", "users", "platform", "broker"))
-    }
+    own = {f"shop_{schema}" for schema in ("inventory", "orders", "payments", "users", "platform", "broker")}
+
+    def users() -> set[str]:
+        with connect(own_server.url()) as admin:
+            found = admin.execute(
+                "select distinct usename from pg_stat_activity where backend_type = 'client backend' "
+                "and pid <> pg_backend_pid()"
+            )
+            return {name for (name,) in found}
+
+    assert eventually(lambda: bool(users()) and users() <= own), users()
+
+
+def test_no_process_of_the_shop_is_told_the_administrators_password(serving: Shop, own_server: Postgres) -> None:
+    url = own_server.url()
+    for pid in serving.processes().values():
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            assert url not in process.environ().values()
+
+
+def test_a_task_is_taken_through_the_broker_of_a_server_of_ones_own(serving: Shop) -> None:
+    """The pgmq client would use the DATABASE_URL of its environment, where no queue is."""
+    serving.wait_for_workers()
 
 
 def test_a_role_that_sees_another_schema_stops_the_start(state: Path, given: dict[str, str]) -> None:

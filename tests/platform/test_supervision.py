@@ -3,8 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,18 +13,9 @@ from extraction.platform.errors import AlreadyRunning, ProcessFailed
 from extraction.platform.local import tether
 from extraction.platform.local.lock import locked
 from extraction.platform.local.supervision import Process, Supervisor, end_leftovers, tethered
-from tests.platform.conftest import running_for
+from tests.platform.conftest import eventually, running_for
 
 SLEEPER = Process(name="sleeper", command=("sleep", "1000"))
-
-
-def eventually(condition: Callable[[], object], *, within_s: float = 10) -> bool:
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from shop.platform import _status_of as status_of
-from tests.platform.conftest import running_for, up
+from tests.platform.conftest import eventually, running_for, up
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -54,15 +54,6 @@ class Up:
         status = self.process.wait(timeout=40)
         self._reader.join()
         return status, self.output
-
-
-def eventually(condition: Callable[[], object], *, within_s: float = 20) -> bool:
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @pytest.fixture(scope="module")

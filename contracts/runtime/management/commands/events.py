@@ -1,7 +1,7 @@
 """`manage.py events list | show | replay | purge`: what the outboxes of this unit hold, and how a dead key goes on."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         listing.add_argument("--module", choices=modules, help="the publisher; all where none is named")
         listing.add_argument("--state", choices=Delivery.State.values, help="pending, done or dead")
         listing.add_argument("--subscriber")
-        listing.add_argument("--limit", type=int, default=50)
+        listing.add_argument("--limit", type=_count, default=50, help="rows (default: 50)")
         listing.add_argument("--json", action="store_true")
 
         show = verbs.add_parser("show", help="one event, its deliveries and their last errors")
@@ -41,7 +41,9 @@ class Command(BaseCommand):
         replay.add_argument("--dry-run", action="store_true")
 
         purge = verbs.add_parser("purge", help="delete events whose every delivery is done")
-        purge.add_argument("--older-than", type=int, default=tasks.KEEP_EVENTS_DAYS, metavar="DAYS")
+        purge.add_argument(
+            "--older-than", type=int, default=tasks.KEEP_EVENTS_DAYS, metavar="DAYS", help="default: %(default)s"
+        )
         purge.add_argument("--module", choices=modules)
         purge.add_argument("--dry-run", action="store_true")
 
@@ -137,6 +139,9 @@ class Command(BaseCommand):
                 self.stdout.write(f"{told}: {'handled' if done else delivery.last_error or 'waits for its turn'}")
         if dry_run:
             return
+        if not handled + failed:
+            self.stdout.write("Nothing is dead here; there is nothing to replay.")
+            return
         self.stdout.write(f"{handled} handled, {failed} not yet")
         if failed:
             raise CommandError("The relay tries again; see why: manage.py events list --state pending")
@@ -210,8 +215,14 @@ def _in_inbox(subscriber: str, event: UUID) -> bool | None:
     return InboxEntry.objects.using(module).filter(subscriber=subscriber, event_id=event).exists()
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise CommandError(f"{text!r} is not an event id: manage.py events list prints them") from None
+        raise ArgumentTypeError(f"{text!r} is not an event id: manage.py events list prints them") from None
