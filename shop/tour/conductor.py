@@ -94,7 +94,7 @@ class Tour:
             with self.display.stage(START):
                 fresh(self.state)
                 self.shop = stack.enter_context(
-                    Shop(self.state, port=self.port, step=self.display.step, given=self.given)
+                    Shop(self.state, port=self.port, step=self.display.step, given=_without_servers(self.given))
                 )
                 with self.display.step("Workers"):
                     self.shop.wait_for_workers()
@@ -220,3 +220,13 @@ class Tour:
         write_report(report, self.report_dir)
         write_page(report, self.findings, self.report_dir)
         return report
+
+
+def _without_servers(given: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment without its servers: a tour never writes into a real shop."""
+    known = settings.GIVEN if given is None else given
+    return {
+        name: value
+        for name, value in known.items()
+        if name not in ("DATABASE_URL", "BROKER_URL") and not name.endswith("_DATABASE_URL")
+    }

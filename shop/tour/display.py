@@ -143,7 +143,7 @@ class PlainDisplay:
             p = progress
             self._say(
                 f"  {p.requests} requests, {p.rate_per_s:.0f}/s, p95 {p.p95_ms:.0f} ms, {p.failed} failed; orders: "
-                f"{p.placed} placed, {p.confirmed} confirmed, {p.cancelled} cancelled; {p.acknowledged} acknowledged"
+                f"{p.placed} begun, {p.confirmed} confirmed, {p.cancelled} cancelled; {p.acknowledged} acknowledged"
                 + (f"; last problem: {p.last_problem}" if p.last_problem else "")
             )
 
@@ -187,7 +187,7 @@ def _figures(p: Progress) -> Table:
         _figure(p.failed, "failed", style="bold red" if p.failed else "bold green"),
     )
     table.add_row(
-        _figure(p.placed, "orders placed"),
+        _figure(p.placed, "orders begun"),
         _figure(p.confirmed, "confirmed"),
         _figure(p.cancelled, "cancelled"),
         _figure(p.acknowledged, "acknowledged"),

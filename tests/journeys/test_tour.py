@@ -510,3 +510,8 @@ def test_a_number_that_makes_no_sense_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(CommandError, match=re.escape(complaint)):
         call_command("tour", *options)
+
+
+def test_a_tour_never_writes_into_the_servers_of_its_environment() -> None:
+    given = {"DATABASE_URL": "a", "BROKER_URL": "b", "ORDERS_DATABASE_URL": "c", "PATH": "d"}
+    assert conductor._without_servers(given) == {"PATH": "d"}
