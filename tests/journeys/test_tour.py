@@ -30,6 +30,7 @@ from uuid_utils.compat import uuid7
 from contracts.orders import Orders
 from contracts.runtime import use
 from modules.orders.models import Order, OrderLine
+from shop.tour import conductor
 from shop.tour.census import ShownOrder
 from shop.tour.journeys import Customer, Town
 from shop.tour.ledger import Comparison, Difference, Doubled, Entry, Ledger, LedgerLine, SeenOrder, compare, entries_in
