@@ -241,7 +241,8 @@ def test_a_broker_that_is_away_delays_one_task_briefly_and_the_sweep_sends_all_o
     waiting = in_queue()
     away = Celery("away", set_as_current=False)
     away.config_from_object("django.conf:settings", namespace="CELERY")
-    away.conf.update(broker_url="pgmq://shop_broker:x@127.0.0.1:1/away")
+    options = {**away.conf.broker_transport_options, "conn_string": "postgresql://shop_broker:x@127.0.0.1:1/away"}
+    away.conf.update(broker_url="pgmq://shop_broker:x@127.0.0.1:1/away", broker_transport_options=options)
     with monkeypatch.context() as patched:
         patched.setattr(errands, "current_app", away)
         began = time.monotonic()
