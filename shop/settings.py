@@ -102,6 +102,7 @@ try:
     if GUARDS not in ("raise", "log", "off"):
         raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
     REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
+    HOME = {module: home for module in MODULES if (home := env.str(f"{module.upper()}_HOME", ""))}
     BROKER_URL = env.str("BROKER_URL", "")
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
     TIME_ZONE = env.str("TZ", "UTC")
@@ -119,10 +120,18 @@ except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
 
 EXTRACTION: dict[str, Any] = {
+    "unit": UNIT,
     "modules": {
-        module: {"apps": [f"modules.{module}"], "database": module, "schema": module, "urls": [f"/api/{module}/"]}
+        module: {
+            "apps": [f"modules.{module}"],
+            "database": module,
+            "schema": module,
+            "urls": [f"/api/{module}/"],
+            "home": HOME.get(module, UNIT),
+        }
         for module in MODULES
     },
+    "platform": "shop.units.LocalPlatform",
     "guards": GUARDS,
 }
 

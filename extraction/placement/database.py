@@ -1,0 +1,74 @@
+"""A module's objects in its schema: `unit()`, the placement row, the heartbeat, the fence.
+
+Every name starts with the module's, so that modules may share a schema. Statements run on a cursor of Django or a
+connection of psycopg alike.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from psycopg import sql
+
+from extraction.queries import Queries
+
+_queries = Queries(Path(__file__).with_name("placement.sql"))
+
+LOCK_CLASS = 0x4D56
+"""First key of the advisory lock; the second is the oid of the placement table, which no two modules share."""
+NEVER_MOVED = ("django_migrations",)
+"""Published, it would mark migrations as applied where no DDL ran."""
+
+
+class Executes(Protocol):
+    def execute(self, query: Any, params: Any = None, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The SQL of one module's placement and fence."""
+
+    module: str
+    schema: str
+
+    @property
+    def placement(self) -> str:
+        return f"{self.module}_placement"
+
+    @property
+    def heartbeat(self) -> str:
+        return f"{self.module}_heartbeat"
+
+    @property
+    def fence(self) -> str:
+        return f"{self.module}_fence"
+
+    def query(self, name: str, **parts: sql.Composable) -> sql.Composed:
+        """A query of placement.sql with this module's names."""
+        return _queries(name, **self._names, **parts)
+
+    def install(self, cursor: Executes, *, unit: str, home: str) -> None:
+        """Make what `migrate` makes, unless it is there; the row says `home` only where it is new."""
+        body = sql.Literal(sql.SQL("select {}::text").format(sql.Literal(unit)).as_string())
+        cursor.execute(self.query("install", unit_body=body))
+        cursor.execute(self.query("seed"), {"home": home})
+
+    def without(self) -> list[str]:
+        """Tables of the schema that carry no rows of the module."""
+        return [*NEVER_MOVED, self.placement, self.heartbeat]
+
+    @cached_property
+    def _names(self) -> dict[str, sql.Composable]:
+        placement = sql.Identifier(self.schema, self.placement).as_string()
+        return {
+            "schema": sql.Identifier(self.schema),
+            "module": sql.Literal(self.module),
+            "placement": sql.Identifier(self.placement),
+            "placement_name": sql.Literal(placement),
+            "heartbeat": sql.Identifier(self.heartbeat),
+            "unit": sql.Identifier(f"{self.module}_unit"),
+            "guard": sql.Identifier(f"{self.module}_guard"),
+            "fence": sql.Identifier(self.fence),
+            "lock_class": sql.Literal(LOCK_CLASS),
+        }

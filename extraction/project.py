@@ -1,0 +1,63 @@
+"""What the tooling knows of a project: its setting EXTRACTION, and nothing else.
+
+    EXTRACTION = {
+        "unit": "monolith",
+        "modules": {"inventory": {"apps": ["modules.inventory"], "database": "inventory", "schema": "inventory",
+                                  "urls": ["/api/inventory/"], "home": "monolith"}, …},
+        "platform": "shop.units.LocalPlatform",
+        "guards": "raise",
+    }
+
+`unit` is the name of what is deployed here. `home` is where a module lives when its database is new, by default here.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+LONGEST_NAME = 40
+"""Names of a module and a unit go into identifiers of PostgreSQL, which end at 63 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of this project."""
+
+    name: str
+    apps: tuple[str, ...]
+    alias: str
+    """Its Django database."""
+    schema: str
+    urls: tuple[str, ...]
+    """Prefixes of the paths that it answers."""
+    home: str
+    """The unit where it lives when its database is new."""
+
+
+@cache
+def modules() -> dict[str, Module]:
+    """The modules in this unit, by name. Raises ImproperlyConfigured."""
+    return {name: _module(name, given) for name, given in settings.EXTRACTION["modules"].items()}
+
+
+def unit() -> str:
+    """The name of this unit."""
+    return str(settings.EXTRACTION.get("unit", "monolith"))
+
+
+def _module(name: str, given: dict[str, object]) -> Module:
+    if len(name) > LONGEST_NAME:
+        raise ImproperlyConfigured(f"EXTRACTION: {name!r} is longer than {LONGEST_NAME} characters; shorten it")
+    try:
+        return Module(
+            name=name,
+            apps=tuple(given["apps"]),  # type: ignore[arg-type]
+            alias=str(given["database"]),
+            schema=str(given["schema"]),
+            urls=tuple(given.get("urls", ())),  # type: ignore[arg-type]
+            home=str(given.get("home") or unit()),
+        )
+    except KeyError as error:
+        raise ImproperlyConfigured(f"EXTRACTION: module {name!r} has no {error}; add it") from None
