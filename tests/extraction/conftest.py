@@ -1,0 +1,132 @@
+"""Two servers, and on them the two databases of a migration with real tables and rows."""
+
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from extraction.platform.database import Owner, drop_database, provide_database, with_login
+from extraction.platform.local.postgres import Postgres
+from extraction.queries import Queries
+from extraction.replicate.pair import Pair, Side
+
+MODULE, SCHEMA, ROLE = "inventory", "inventory", "shop_inventory"
+UNITS = ("monolith", "inventory")
+PASSWORD = secrets.token_urlsafe(16)
+"""Of the role that owns the tables on either side."""
+_queries = Queries(Path(__file__).with_name("tables.sql"))
+_numbers = count(1)
+
+
+@dataclass
+class Server:
+    """An embedded server of its own, which a test may stop, kill and start again."""
+
+    postgres: Postgres
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Run it, unless it runs; returns when it answers."""
+        if self.process is None:
+            self.process = self.postgres.start(self.postgres.directory / "log")
+            self.postgres.wait()
+
+    def stop(self, *, how: Literal["fast", "crash"] = "fast") -> None:
+        """End it: `crash` leaves the recovery to the next start."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT if how == "fast" else signal.SIGQUIT)
+            self.process.wait()
+            self.process = None
+
+
+@dataclass(frozen=True)
+class Servers:
+    source: Server
+    target: Server
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Two servers that no other test uses. They end with this process, however it ends."""
+    directories = [Path(tempfile.mkdtemp(prefix="shop-pair-")) for _ in range(2)]
+    found = Servers(*(Server(Postgres(directory, durable=False)) for directory in directories))
+    for server in (found.source, found.target):
+        server.postgres.prepare()
+        server.start()
+    yield found
+    for server in (found.source, found.target):
+        server.stop()
+        shutil.rmtree(server.postgres.directory)
+
+
+@pytest.fixture
+def pair(servers: Servers) -> Iterator[Pair]:
+    """A migration of `inventory` between two fresh databases; the source has rows, the target has the tables."""
+    number = next(_numbers)
+    sides = []
+    for server, unit in zip((servers.source, servers.target), UNITS, strict=True):
+        server.start()
+        name = f"pair_{number}"
+        provide_database(server.postgres.url(), name=name, owners=[Owner(SCHEMA, ROLE, PASSWORD)])
+        sides.append(Side(unit=unit, url=server.postgres.url(name)))
+    made = Pair(id=f"t{number}", module=MODULE, schema=SCHEMA, source=sides[0], target=sides[1])
+    for side in sides:
+        with as_owner(side) as owner:
+            owner.execute(_queries("tables"))
+            made.objects.install(owner, unit=side.unit, home=UNITS[0])
+    with as_owner(made.source) as owner:
+        owner.execute(_queries("rows"))
+    yield made
+    for server in (servers.source, servers.target):
+        server.start()
+    for server in (servers.source, servers.target):
+        _drop(server.postgres, f"pair_{number}")
+
+
+def connect(side: Side) -> Connection[Any]:
+    """The administrator, in autocommit."""
+    return psycopg.connect(side.url, autocommit=True)
+
+
+def as_owner(side: Side) -> Connection[Any]:
+    """The module's login role, in autocommit, as the application connects."""
+    name = side.url.rpartition("/")[2]
+    return psycopg.connect(with_login(side.url, role=ROLE, password=PASSWORD, database=name), autocommit=True)
+
+
+def rows(side: Side, table: str) -> list[tuple[Any, ...]]:
+    """All of a table, in the order of its first columns."""
+    with connect(side) as admin:
+        return admin.execute(_queries("rows_of", table=sql.Identifier(SCHEMA, table))).fetchall()
+
+
+def wait_for(condition: Callable[[], Any], *, within_s: float = 30) -> Any:
+    """What the condition returns as soon as that is true. Raises AssertionError when the time is over."""
+    end = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {within_s:g} s"
+        time.sleep(0.01)
+    return found
+
+
+def _drop(server: Postgres, name: str) -> None:
+    """The database and what it holds elsewhere: subscriptions, slots, origins."""
+    with psycopg.connect(server.url(name), autocommit=True) as admin:
+        for (subscription,) in admin.execute(_queries("subscriptions")).fetchall():
+            for query in ("disable", "forget_slot", "drop_subscription"):
+                admin.execute(_queries(query, subscription=sql.Identifier(subscription)))
+    with psycopg.connect(server.url(), autocommit=True) as admin:
+        wait_for(lambda: not admin.execute(_queries("end_walsenders"), {"database": name}).fetchall())
+        admin.execute(_queries("drop_slots"), {"database": name})
+    drop_database(server.url(), name)
