@@ -79,6 +79,7 @@ def public_keys(variable: str) -> KeySet:
 
 try:
     UNIT = env.str("SHOP_UNIT", "monolith")
+    ORIGIN_UNIT = env.str("ORIGIN_UNIT", "monolith")
     ALL_MODULES = sorted(path.parent.name for path in (BASE_DIR / "modules").glob("*/apps.py"))
     MODULES = sorted(env.list("SHOP_MODULES", ALL_MODULES))
     if unknown := sorted(set(MODULES) - set(ALL_MODULES)):
@@ -209,6 +210,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS else None
 SESSION_COOKIE_HTTPONLY = True
+# Sessions are the origin's: another unit answers under the same host and must not overwrite the shop's cookie.
+SESSION_COOKIE_NAME = "sessionid" if UNIT == ORIGIN_UNIT else f"sessionid_{UNIT}"
 SESSION_COOKIE_AGE = 12 * 3600  # begins anew with each save; an identity ends after its own time
 
 REST_FRAMEWORK = {
