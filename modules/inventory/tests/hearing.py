@@ -1,15 +1,11 @@
 """Events of orders, as they reach this module's handlers."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
-import msgspec
 from uuid_utils.compat import uuid7
 
 from contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced, PlacedLine
-from contracts.runtime.definitions import event_type
-from contracts.runtime.dispatch import handle
-from contracts.runtime.envelope import Envelope
+from contracts.runtime.testing import tell
 
 
 def placed(order_id: UUID, *lines: tuple[str, int], event_id: UUID | None = None) -> bool:
@@ -22,25 +18,14 @@ def placed(order_id: UUID, *lines: tuple[str, int], event_id: UUID | None = None
         currency="EUR",
         card="tok_approve",
     )
-    return handle("inventory.reserve_stock", _envelope(event, event_id))
+    return tell("inventory.reserve_stock", event, event_id=event_id)
 
 
 def confirmed(order_id: UUID) -> bool:
     """The order is confirmed."""
-    return handle("inventory.sell_stock", _envelope(OrderConfirmed(order_id=order_id)))
+    return tell("inventory.sell_stock", OrderConfirmed(order_id=order_id))
 
 
 def cancelled(order_id: UUID) -> bool:
     """The order is cancelled."""
-    return handle("inventory.release_stock", _envelope(OrderCancelled(order_id=order_id, reason="declined")))
-
-
-def _envelope(event: OrderPlaced | OrderConfirmed | OrderCancelled, event_id: UUID | None = None) -> Envelope:
-    return Envelope(
-        id=event_id or uuid7(),
-        source="/shop/orders",
-        type=event_type(event),
-        subject=str(event.order_id),
-        time=datetime.now(UTC),
-        data=msgspec.Raw(msgspec.json.encode(event)),
-    )
+    return tell("inventory.release_stock", OrderCancelled(order_id=order_id, reason="declined"))

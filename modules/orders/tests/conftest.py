@@ -2,17 +2,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import Inventory, Line, Quote, QuotedLine, UnknownProduct
 from contracts.runtime import bind, calls
-from contracts.runtime.definitions import event_type, module_of
-from contracts.runtime.dispatch import handle
-from contracts.runtime.envelope import Envelope
 from contracts.runtime.identity import token_for
 from contracts.runtime.models import OutboxEvent
 from contracts.users import Customer, Identity, UnknownCustomer, Users
@@ -86,22 +81,6 @@ def place(client: APIClient) -> Place:
         return client.post("/api/orders/", body, format="json", headers={"Idempotency-Key": key or str(uuid7())})
 
     return post
-
-
-def tell(subscriber: str, event: msgspec.Struct, *, event_id: UUID | None = None) -> bool:
-    """Bring an event of another module to a handler, as its relay does."""
-    name = event_type(event)
-    return handle(
-        subscriber,
-        Envelope(
-            id=event_id or uuid7(),
-            source=f"/shop/{module_of(name)}",
-            type=name,
-            subject="",
-            time=timezone.now(),
-            data=msgspec.Raw(msgspec.json.encode(event)),
-        ),
-    )
 
 
 def published(order_id: object) -> list[str]:

@@ -16,10 +16,11 @@ from contracts.inventory import StockRejected, StockReserved
 from contracts.orders import UnknownOrder
 from contracts.payments import PaymentCaptured, PaymentDeclined, PaymentRefunded
 from contracts.runtime import transaction
+from contracts.runtime.testing import tell
 from modules.orders.contract import IMPLEMENTATION as orders
 from modules.orders.models import Order, OrderLine, TimelineEntry
 from modules.orders.service import order_expire_due
-from modules.orders.tests.conftest import published, tell
+from modules.orders.tests.conftest import published
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 

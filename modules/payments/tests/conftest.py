@@ -1,17 +1,13 @@
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
-from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import StockReserved
 from contracts.orders import OrderCancelled, OrderPlaced, PlacedLine
-from contracts.runtime.definitions import event_type, module_of
-from contracts.runtime.dispatch import handle
-from contracts.runtime.envelope import Envelope
 from contracts.runtime.models import OutboxEvent
+from contracts.runtime.testing import tell
 from modules.payments import sandbox
 from modules.payments.models import Payment, SandboxCharge
 
@@ -21,22 +17,6 @@ AMOUNT = 2248
 @pytest.fixture(autouse=True)
 def quick_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "ANSWER_WITHIN_S", 0.01)
-
-
-def tell(subscriber: str, event: msgspec.Struct, *, event_id: UUID | None = None) -> bool:
-    """Bring an event of another module to a handler, as its relay does."""
-    name = event_type(event)
-    return handle(
-        subscriber,
-        Envelope(
-            id=event_id or uuid7(),
-            source=f"/shop/{module_of(name)}",
-            type=name,
-            subject="",
-            time=timezone.now(),
-            data=msgspec.Raw(msgspec.json.encode(event)),
-        ),
-    )
 
 
 def placed(order_id: UUID, *, card: str = "tok_approve", customer_id: UUID | None = None) -> None:
