@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from contracts.runtime.http import client
 from contracts.runtime.http.deadline import within
 from contracts.runtime.tokens import new_key, sign
 from contracts.users import Users
+from extraction.platform.local.ports import free_port
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases="__all__"),
@@ -50,9 +50,7 @@ class Service:
 @contextmanager
 def serving() -> Iterator[Service]:
     """Inventory alone, behind gunicorn, on the same database as its own role."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "SHOP_UNIT": "inventory", "SHOP_MODULES": "inventory"}
     command = [
         sys.executable,
