@@ -17,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 from django.conf import settings
+from django.db import connections
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import Inventory, Line, UnknownProduct
@@ -75,15 +76,31 @@ def serving() -> Iterator[Service]:
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
-            httpx2.get(f"http://127.0.0.1:{port}/", timeout=30, trust_env=False)
+            httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=5, trust_env=False)
             return
-        except httpx2.ConnectError:
+        except httpx2.TransportError:
             if process.poll() is not None and process.stderr is not None:
                 pytest.fail(process.stderr.read().decode())
             time.sleep(0.1)
-    pytest.fail("the service did not start in 30 s")
+    pytest.fail("the service did not start in 60 s")
+
+
+def _wait_until_forgotten() -> None:
+    """The server ends what a killed process has asked for only when it notices; emptying the tables would meet it."""
+    end = time.monotonic() + 30
+    with connections["inventory"].cursor() as cursor:
+        while True:
+            cursor.execute(
+                "select count(*) from pg_stat_activity"
+                " where application_name = 'inventory:inventory' and state is distinct from 'idle'"
+            )
+            if cursor.fetchone()[0] == 0:
+                return
+            assert time.monotonic() < end, "what the killed service asked for still runs after 30 s"
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -116,6 +133,7 @@ def mortal(transactional_db: None) -> Iterator[Service]:
     """A service that a test may kill."""
     with serving() as service, asked_remotely(service) as remote:
         yield remote
+    _wait_until_forgotten()
 
 
 def plant(sku: str) -> None:
