@@ -5,7 +5,13 @@ PlatformError
 ├── MissingPrivilege   the administrator's role may not do what is needed
 ├── ServerUnreachable  nobody answers, or not with this password
 ├── Leak               a role can see more than its own schema
-└── NoServer           the embedded server cannot be made or started
+├── NoServer           the embedded server cannot be made or started
+├── AlreadyRunning     another process holds the state directory
+├── NotRunning         nobody runs this platform
+├── PortTaken          somebody else listens there
+├── BadAddress         this machine cannot listen there
+├── BrokerAway         the message broker does not answer
+└── ProcessFailed      a process of the platform does not run
 """
 
 
@@ -35,6 +41,14 @@ class NoServer(PlatformError):
 
 class AlreadyRunning(PlatformError):
     """Another process holds the state directory."""
+
+
+class NotRunning(PlatformError):
+    """Nobody runs this platform."""
+
+
+class BadAddress(PlatformError):
+    """This machine cannot listen there."""
 
 
 class PortTaken(PlatformError):

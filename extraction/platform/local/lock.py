@@ -10,8 +10,8 @@ from extraction.platform.errors import AlreadyRunning
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Hold the state directory; the kernel lets go when this process ends. Raises AlreadyRunning."""
+def locked(state: Path, *, remedy: str = "or set SHOP_STATE_DIR to another folder") -> Iterator[None]:
+    """Hold the directory; the kernel lets go when this process ends. Raises AlreadyRunning."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("a+") as file:
         try:
@@ -20,8 +20,7 @@ def locked(state: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "?"
             raise AlreadyRunning(
-                f"{state} is in use by process {holder}; end that (Ctrl-C there, or: kill {holder}), or set "
-                "SHOP_STATE_DIR to another folder"
+                f"{state} is in use by process {holder}; end that (Ctrl-C there, or: kill {holder}), {remedy}"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

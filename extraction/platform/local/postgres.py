@@ -110,11 +110,9 @@ class Postgres:
         password = quote(self._password_file.read_text(), safe="")
         return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def process(self) -> Process:
+    def process(self, name: str = "postgres") -> Process:
         """The server, to be supervised: first to start, last to end."""
-        return Process(
-            name="postgres", command=tuple(self.command()), stop_signal=signal.SIGINT, priority=1, user=self.user
-        )
+        return Process(name=name, command=tuple(self.command()), stop_signal=signal.SIGINT, priority=1, user=self.user)
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Run it as a child of this thread, with which it ends."""

@@ -15,14 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from extraction.platform.errors import ProcessFailed
+from extraction.platform.errors import NotRunning, ProcessFailed
 from extraction.platform.local import tether
 
+AT_ONCE = 100
+"""Processes of this priority and above lean on lower ones only, and are stopped together."""
+STARTED = ("STARTING", "RUNNING", "BACKOFF")
 LONGEST_SOCKET_PATH = 100
 """Of 103 to 107 that systems allow, with room for the suffix that supervisord adds while it binds."""
 
@@ -36,7 +39,7 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: int = 15
     """Then it is killed."""
-    priority: int = 100
+    priority: int = AT_ONCE
     """Low ones start first and end last."""
     user: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +60,8 @@ class Status:
 class Supervisor:
     """supervisord as a child of this process, its files under one state directory.
 
-    It ends with the thread that called `start`, and its processes end with it, however either ends.
+    It ends with the thread that called `start`, and its processes end with it, however either ends. Another process
+    may `attach` to it meanwhile and add, remove or restart processes.
     """
 
     def __init__(self, state: Path, *, directory: Path) -> None:
@@ -66,6 +70,15 @@ class Supervisor:
         self.run, self.log = self.state / "run", self.state / "log"
         self.socket = _socket_path(self.run)
         self._supervisord: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+
+    def attach(self) -> Self:
+        """Work on the supervisord that another process runs. Raises NotRunning."""
+        try:
+            self._pid = self._call("getPID")
+        except (ProcessFailed, xmlrpc.client.Error):
+            raise NotRunning(f"nothing runs in {self.state}; start it: manage.py up") from None
+        return self
 
     def start(self, *, environment: Mapping[str, str]) -> None:
         """Run supervisord without processes; whatever an earlier one left running is ended first."""
@@ -91,6 +104,7 @@ class Supervisor:
                 stderr=output,
                 start_new_session=True,
             )
+        self._pid = self._supervisord.pid
 
     def wait(self, *, timeout_s: float = 15) -> None:
         """Return when supervisord takes calls. Raises ProcessFailed."""
@@ -113,11 +127,12 @@ class Supervisor:
         self._call("addProcessGroup", process.name)
 
     def remove(self, name: str) -> None:
-        """Stop a process and forget it."""
+        """Stop a process and forget it, if it is there."""
         self.stop_processes([name])
-        self._call("removeProcessGroup", name)
-        for file in self._programs.glob(f"{name}.*"):
-            file.unlink()
+        if any(status.name == name for status in self.status()):
+            self._call("removeProcessGroup", name)
+        for suffix in ("conf", "json"):
+            (self._programs / f"{name}.{suffix}").unlink(missing_ok=True)
         self._call("reloadConfig")
 
     def restart(self, name: str) -> None:
@@ -143,11 +158,13 @@ class Supervisor:
         return {status.name: status.pid for status in self.status() if status.pid}
 
     def stop_processes(self, names: Iterable[str]) -> None:
-        """Stop these at the same time, gracefully."""
-        running = [name for name in names if name in self.pids()]
-        for name in running:
-            self._call("stopProcess", name, False)
-        while any(status.name in running and status.pid for status in self.status()):
+        """Stop these at the same time, gracefully; one that ends whenever it is started is started no more."""
+        wanted = set(names)
+        for status in self.status():
+            if status.name in wanted and status.state in STARTED:
+                with suppress(xmlrpc.client.Fault):  # it ended by itself meanwhile
+                    self._call("stopProcess", status.name, False)
+        while any(status.name in wanted and status.state in (*STARTED, "STOPPING") for status in self.status()):
             time.sleep(0.02)
 
     def alive(self) -> bool:
@@ -175,7 +192,7 @@ class Supervisor:
             return
         if self.alive():
             with suppress(ProcessFailed, xmlrpc.client.Error):
-                self.stop_processes(self._all_but_the_first())
+                self.stop_processes(self._all_at_once())
             self._supervisord.terminate()
         while self.alive():
             self._answers()  # it looks around once a second, and whenever it is asked
@@ -190,10 +207,9 @@ class Supervisor:
     def _programs(self) -> Path:
         return self.run / "processes"
 
-    def _all_but_the_first(self) -> list[str]:
-        """The processes that lean on one of lower priority; supervisord alone would stop them one after another."""
-        priority_of = {info["name"]: info["group_prio"] for info in self._call("getAllConfigInfo")}
-        return [name for name, priority in priority_of.items() if priority > min(priority_of.values())]
+    def _all_at_once(self) -> list[str]:
+        """The processes that nothing leans on; supervisord alone would stop them one after another."""
+        return [info["name"] for info in self._call("getAllConfigInfo") if info["group_prio"] >= AT_ONCE]
 
     def _answers(self) -> bool:
         try:
@@ -234,13 +250,12 @@ files = {self._programs}/*.conf
 
     def _program(self, process: Process, rest: Path) -> str:
         """What supervisord reads; it cuts values at ; and #, so environment and command stand in another file."""
-        assert self._supervisord is not None
         tether = tethered(
             process.name,
             run=self.run,
             sends=process.stop_signal,
             user=process.user,
-            parent=self._supervisord.pid,
+            parent=self._pid,
         )
         return _escaped(f"""\
 [program:{process.name}]
