@@ -80,6 +80,7 @@ def public_keys(variable: str) -> KeySet:
 try:
     UNIT = env.str("SHOP_UNIT", "monolith")
     ORIGIN_UNIT = env.str("ORIGIN_UNIT", "monolith")
+    RELEASE = env.str("SHOP_RELEASE", "") or "r0"
     ALL_MODULES = sorted(path.parent.name for path in (BASE_DIR / "modules").glob("*/apps.py"))
     MODULES = sorted(env.list("SHOP_MODULES", ALL_MODULES))
     if unknown := sorted(set(MODULES) - set(ALL_MODULES)):
@@ -92,6 +93,7 @@ try:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     BEHIND_HTTPS = env.bool("BEHIND_HTTPS", not DEBUG)
+    BEHIND_EDGE = env.bool("BEHIND_EDGE", False)
 
     IDENTITY_SIGNING_KEY = signing_key("IDENTITY_SIGNING_KEY")
     IDENTITY_PUBLIC_KEYS = public_keys("IDENTITY_PUBLIC_KEYS")
@@ -155,6 +157,7 @@ INSTALLED_APPS = [
     "django_structlog",
 ]
 MIDDLEWARE = [
+    "shop.middleware.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -170,7 +173,7 @@ MIDDLEWARE = [
 DEBUG_TOOLBAR = DEBUG and env.bool("DEBUG_TOOLBAR", False) and "test" not in sys.argv
 if DEBUG_TOOLBAR:
     INSTALLED_APPS.append("debug_toolbar")
-    MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
     INTERNAL_IPS = ["127.0.0.1"]
     DEBUG_TOOLBAR_CONFIG = {"TOOLBAR_STORE_CLASS": "debug_toolbar.store.DatabaseStore"}
 
