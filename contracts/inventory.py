@@ -56,6 +56,21 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     after: UUID | None
 
 
+class StockFact(msgspec.Struct, frozen=True, kw_only=True):
+    """Pieces of a product: all that were ever received, and those on the shelf."""
+
+    sku: str
+    received: int
+    on_hand: int
+
+
+class StockFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of stock in order of sku; `after` asks for the next one, None at the end."""
+
+    facts: tuple[StockFact, ...]
+    after: str | None
+
+
 class StockDifference(msgspec.Struct, frozen=True, kw_only=True):
     """A product whose count does not add up: received - on_hand should be what orders hold."""
 
@@ -119,13 +134,17 @@ class Inventory(Protocol):
         """What this order holds, None where nothing was ever asked for."""
         ...
 
+    def stock_facts(self, *, after: str = "", limit: int = 500) -> StockFacts:
+        """What was received of each product and is on the shelf, on sale or not."""
+        ...
+
     def stock_differences(self) -> tuple[StockDifference, ...]:
         """Products whose count does not add up, seen in one snapshot. Empty when all is well."""
         ...
 
 
 CONTRACT = Inventory
-READS = ("catalogue", "categories", "product", "quote", "holdings", "holding", "stock_differences")
+READS = ("catalogue", "categories", "product", "quote", "holdings", "holding", "stock_facts", "stock_differences")
 ERRORS = (UnknownProduct,)
 PUBLISHES = (StockReserved, StockRejected, StockReleased)
 HEARS = {

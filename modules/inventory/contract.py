@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from contracts.inventory import Catalogue, Holding, Holdings, Line, Product, Quote, StockDifference
+from contracts.inventory import Catalogue, Holding, Holdings, Line, Product, Quote, StockDifference, StockFacts
 from modules.inventory import selectors
 
 
@@ -24,6 +24,9 @@ class LocalInventory:
 
     def holding(self, *, order_id: UUID) -> Holding | None:
         return selectors.holding_get(order_id=order_id)
+
+    def stock_facts(self, *, after: str = "", limit: int = 500) -> StockFacts:
+        return selectors.stock_fact_list(after=after, limit=limit)
 
     def stock_differences(self) -> tuple[StockDifference, ...]:
         return selectors.stock_difference_list()

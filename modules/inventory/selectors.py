@@ -13,6 +13,8 @@ from contracts.inventory import (
     Quote,
     QuotedLine,
     StockDifference,
+    StockFact,
+    StockFacts,
     UnknownProduct,
 )
 from modules.inventory import models
@@ -91,6 +93,14 @@ def holding_get(*, order_id: UUID) -> Holding | None:
     """What an order holds, None where nothing was ever asked for."""
     row = models.Reservation.objects.prefetch_related("lines").filter(order_id=order_id).first()
     return _holding(row) if row else None
+
+
+def stock_fact_list(*, after: str = "", limit: int = 500) -> StockFacts:
+    """A page of the stock of every product, in order of sku."""
+    limit = min(max(limit, 1), MOST_HOLDINGS)
+    page = list(models.Stock.objects.filter(product_id__gt=after).order_by("product_id")[: limit + 1])
+    facts = tuple(StockFact(sku=row.product_id, received=row.received, on_hand=row.on_hand) for row in page[:limit])
+    return StockFacts(facts=facts, after=facts[-1].sku if len(page) > limit else None)
 
 
 def stock_difference_list() -> tuple[StockDifference, ...]:

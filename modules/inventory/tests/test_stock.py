@@ -13,7 +13,7 @@ from django.db import IntegrityError, connections
 from django.db.transaction import TransactionManagementError
 from uuid_utils.compat import uuid7
 
-from contracts.inventory import Holding, Inventory, Line, StockDifference
+from contracts.inventory import Holding, Inventory, Line, StockDifference, StockFact
 from contracts.runtime import transaction, use
 from contracts.runtime.models import InboxEntry, OutboxEvent
 from modules.inventory import service
@@ -198,6 +198,18 @@ def test_holdings_come_page_by_page_in_order_of_their_orders() -> None:
     assert [holding.order_id for holding in seen] == orders
     assert seen[0].lines == (Line(sku="CUP-1", quantity=1), Line(sku="POT-1", quantity=1))
     assert pages == 3
+
+
+def test_stock_comes_page_by_page_in_order_of_sku() -> None:
+    placed(uuid7(), ("CUP-1", 3))
+    first = use(Inventory).stock_facts(limit=2)
+    assert first.facts == (
+        StockFact(sku="CUP-1", received=10, on_hand=7),
+        StockFact(sku="LAMP-1", received=1, on_hand=1),
+    )
+    assert first.after == "LAMP-1"
+    last = use(Inventory).stock_facts(after=first.after, limit=2)
+    assert (last.facts, last.after) == ((StockFact(sku="POT-1", received=5, on_hand=5),), None)
 
 
 def test_no_holding_where_nothing_was_asked_for() -> None:
