@@ -55,6 +55,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return self.email
 
 
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """An identity, and the signed token that proves it to every unit."""
+
+    identity: Identity
+    token: str
+
+
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     email: str
@@ -97,6 +104,10 @@ class Users(Protocol):
 
         None of READS: a wrong password is counted, and one whose answer is lost would count with each sending.
         """
+        ...
+
+    def begin_session(self, *, email: str, password: str) -> SignedIn:
+        """As sign_in, with a token: who holds the session may be unable to sign one."""
         ...
 
     def customer(self, *, customer_id: UUID) -> Customer:

@@ -32,7 +32,7 @@ class SignInForm(forms.Form):
     username = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autofocus": True}))
     password = forms.CharField(strip=False, max_length=128, widget=forms.PasswordInput)
 
-    identity: Any = None
+    signed_in: Any = None
 
     def clean(self) -> dict[str, Any]:
         from contracts.runtime import Unavailable, use
@@ -42,16 +42,16 @@ class SignInForm(forms.Form):
         if self.errors:
             return cleaned
         try:
-            identity = use(Users).sign_in(email=cleaned["username"], password=cleaned["password"])
+            signed_in = use(Users).begin_session(email=cleaned["username"], password=cleaned["password"])
         except TooManyAttempts as error:
             raise forms.ValidationError(f"Too many wrong passwords; wait {error.retry_after_s} seconds.") from error
         except InvalidCredentials as error:
             raise forms.ValidationError("The email address or the password is wrong.") from error
         except Unavailable as error:
             raise forms.ValidationError("Accounts do not answer at the moment; try again.") from error
-        if not identity.is_staff:
+        if not signed_in.identity.is_staff:
             raise forms.ValidationError("This account is a customer's; sign in with one of the staff's.")
-        self.identity = identity
+        self.signed_in = signed_in
         return cleaned
 
 
@@ -68,7 +68,7 @@ class ShopAdminSite(AdminSite):
             return HttpResponseRedirect(target)
         form = SignInForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            begin_session(request, form.identity)
+            begin_session(request, form.signed_in)
             return HttpResponseRedirect(target)
         context = {
             **self.each_context(request),

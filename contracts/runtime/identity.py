@@ -1,7 +1,12 @@
-"""Who sends a request, from the session or a bearer token, without a table of users."""
+"""Who sends a request, from the session or a signed token, without a table of users.
+
+Sessions are the origin unit's. A browser also carries the token of its identity as a cookie, for a unit to which a
+module has moved and which has no session of this visitor. Where the sessions are, the cookie alone opens nothing, so
+that signing out is the end; elsewhere a stolen one is good until it expires.
+"""
 
 import time
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -10,7 +15,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.utils.functional import SimpleLazyObject
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -19,16 +24,17 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from contracts.runtime.tokens import InvalidToken, sign, verify
-from contracts.users import Identity
+from contracts.users import Identity, SignedIn
 
 AUDIENCE = "shop"
+COOKIE = "identity"
 SESSION_KEY = "identity"
 SESSION_UNTIL = "identity_until"
 VALID_S = 12 * 3600
 """Of a token and of an identity in a session, however often the session is saved: a role that was taken away ends."""
 
 
-def token_for(identity: Identity) -> str:
+def token_for(identity: Identity, *, valid_s: int = VALID_S) -> str:
     """A bearer token that any unit can verify. Needs IDENTITY_SIGNING_KEY, which only the users module has."""
     if settings.IDENTITY_SIGNING_KEY is None:
         raise ImproperlyConfigured("IDENTITY_SIGNING_KEY is not set: this unit cannot sign identities")
@@ -36,7 +42,7 @@ def token_for(identity: Identity) -> str:
         {"sub": str(identity.id), "email": identity.email, "name": identity.name, "role": identity.role},
         settings.IDENTITY_SIGNING_KEY,
         audience=AUDIENCE,
-        valid_s=VALID_S,
+        valid_s=valid_s,
     )
 
 
@@ -49,12 +55,22 @@ def identity_in(token: str) -> Identity:
         raise InvalidToken(f"claim missing or malformed: {error}") from error
 
 
-def begin_session(request: HttpRequest, identity: Identity) -> None:
+def token_of(request: HttpRequest) -> str:
+    """The token that proves to another unit who is signed in here; empty where the browser brought none of theirs."""
+    token, user = request.COOKIES.get(COOKIE, ""), cast(Any, request.user)
+    try:
+        return token if identity_in(token) == user else ""
+    except InvalidToken:
+        return ""
+
+
+def begin_session(request: HttpRequest, signed_in: SignedIn) -> None:
     """Sign in: a new session key and CSRF token, so that those known before are worth nothing."""
     request.session.cycle_key()
-    remember(request.session, identity)
+    remember(request.session, signed_in.identity)
     rotate_token(request)
-    request.user = identity  # type: ignore[assignment]
+    request.user = signed_in.identity  # type: ignore[assignment]
+    request.META[_NEW_TOKEN] = signed_in.token
 
 
 def remember(session: SessionBase, identity: Identity) -> None:
@@ -67,23 +83,77 @@ def end_session(request: HttpRequest) -> None:
     """Sign out: the session and its data are gone."""
     request.session.flush()
     request.user = AnonymousUser()
+    request.META[_NEW_TOKEN] = ""
 
 
 class IdentityMiddleware(AuthenticationMiddleware):
     """`request.user` is the session's Identity. A subclass, because Django's admin asks for one by type."""
 
     def process_request(self, request: HttpRequest) -> None:
-        request.user = SimpleLazyObject(lambda: _from_session(request))  # type: ignore[assignment]
+        request.user = SimpleLazyObject(lambda: _identity_of(request))  # type: ignore[assignment]
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        token = request.META.get(_NEW_TOKEN)
+        if token:
+            _set_cookie(response, token, valid_s=VALID_S)
+        elif token is not None:
+            response.delete_cookie(
+                COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN, samesite="Lax"
+            )
+        elif COOKIE not in request.COOKIES and settings.IDENTITY_SIGNING_KEY is not None:
+            _bring_cookie(request, response)
+        return response
 
 
-def _from_session(request: HttpRequest) -> Any:
-    stored = request.session.get(SESSION_KEY)
-    if stored is None or time.time() >= request.session.get(SESSION_UNTIL, 0):
-        return AnonymousUser()
+_NEW_TOKEN = "contracts.identity.token"  # noqa: S105
+"""In META of a request: the token that its answer brings, empty for none any more."""
+
+
+def _identity_of(request: HttpRequest) -> Any:
+    identity = _in_session(request.session)
+    if identity is None and settings.UNIT != settings.ORIGIN_UNIT and COOKIE in request.COOKIES:
+        identity = _in_cookie(request)
+    return identity or AnonymousUser()
+
+
+def _in_session(session: SessionBase) -> Identity | None:
+    stored = session.get(SESSION_KEY)
+    if stored is None or time.time() >= session.get(SESSION_UNTIL, 0):
+        return None
     try:
         return msgspec.convert(stored, Identity)
     except msgspec.ValidationError:
-        return AnonymousUser()
+        return None
+
+
+def _in_cookie(request: HttpRequest) -> Identity | None:
+    try:
+        return identity_in(request.COOKIES[COOKIE])
+    except InvalidToken:
+        return None
+
+
+def _bring_cookie(request: HttpRequest, response: HttpResponse) -> None:
+    """A session that began before there was the cookie, or whose browser lost it, gets one for the rest of its time."""
+    if not request.session.accessed:
+        return
+    identity = _in_session(request.session)
+    if identity is not None:
+        valid_s = int(request.session[SESSION_UNTIL] - time.time())
+        _set_cookie(response, token_for(identity, valid_s=valid_s), valid_s=valid_s)
+
+
+def _set_cookie(response: HttpResponse, token: str, *, valid_s: int) -> None:
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=valid_s,
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 class BearerAuthentication(BaseAuthentication):

@@ -1,6 +1,7 @@
 from uuid import UUID
 
-from contracts.users import Customer, Identity
+from contracts.runtime.identity import token_for
+from contracts.users import Customer, Identity, SignedIn
 from modules.users import selectors, service
 
 
@@ -9,6 +10,10 @@ class LocalUsers:
 
     def sign_in(self, *, email: str, password: str) -> Identity:
         return service.user_sign_in(email=email, password=password)
+
+    def begin_session(self, *, email: str, password: str) -> SignedIn:
+        identity = self.sign_in(email=email, password=password)
+        return SignedIn(identity=identity, token=token_for(identity))
 
     def customer(self, *, customer_id: UUID) -> Customer:
         return selectors.user_get(user_id=customer_id).customer

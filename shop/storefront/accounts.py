@@ -9,7 +9,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from contracts.runtime import use
-from contracts.runtime.identity import begin_session, end_session
+from contracts.runtime.identity import begin_session, end_session, token_of
 from contracts.users import InvalidCredentials, TooManyAttempts, Users
 from shop.storefront import public_api
 from shop.storefront.forms import RegisterForm, SignInForm
@@ -23,18 +23,18 @@ WRONG = "The email address or the password is wrong."
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     following = safe_next(request, reverse("catalogue"))
-    if request.user.is_authenticated and request.method != "POST":
-        return redirect(following)
+    if request.method != "POST" and request.user.is_authenticated and token_of(request):
+        return redirect(following)  # without the token other units do not know this visitor: then sign in again
     form = SignInForm(request.POST or None)
     if form.is_valid():
         try:
-            identity = use(Users).sign_in(**form.cleaned_data)
+            signed_in = use(Users).begin_session(**form.cleaned_data)
         except TooManyAttempts as error:
             form.add_error(None, f"Too many wrong passwords. Try again in {error.retry_after_s} seconds.")
         except InvalidCredentials:
             form.add_error(None, WRONG)
         else:
-            begin_session(request, identity)
+            begin_session(request, signed_in)
             return redirect(following)
     return page(request, "sign_in", {"form": form, "next": following}, status=422 if form.errors else 200)
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 from django.urls import reverse
@@ -22,7 +23,7 @@ def signed_in(role: Any) -> Client:
     session = SessionStore()
     remember(session, Identity(id=uuid7(), email="a@shop.example", name="A", role=role))
     session.save()
-    client.cookies["sessionid"] = str(session.session_key)
+    client.cookies[settings.SESSION_COOKIE_NAME] = str(session.session_key)
     return client
 
 
