@@ -1,0 +1,184 @@
+"""What Envoy is started with: its listeners, and where it reads clusters and routes."""
+
+from pathlib import Path
+from typing import Any
+
+from extraction.route.resources import BODY_LIMIT_BYTES, EDGE, ORIGINAL_HOST, TYPES, UNITS
+
+Configuration = dict[str, Any]
+
+FORGEABLE = ("x-envoy-", "x-placement-", "x-unit", "x-edge-")
+"""Prefixes of headers that only the edge and the units may set."""
+
+CLUSTERS, CLUSTERS_FILE, ROUTES_FILE = "clusters", "clusters.json", "routes.json"
+"""A directory for the clusters and one per route table: a rename makes Envoy read what the directory holds."""
+
+
+def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admin_port: int) -> Configuration:
+    """Listeners are fixed; clusters and routes are read from `directory` whenever a file is renamed into it."""
+    return {
+        "node": {"id": "edge", "cluster": "edge"},
+        "admin": {"address": _address("127.0.0.1", admin_port)},
+        "dynamic_resources": {"cds_config": _files(directory / CLUSTERS, CLUSTERS_FILE)},
+        "static_resources": {
+            "listeners": [
+                _listener(EDGE, host, port, _edge(directory)),
+                _listener(UNITS, "127.0.0.1", internal_port, _manager(directory, UNITS)),
+            ]
+        },
+        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+    }
+
+
+def _listener(name: str, host: str, port: int, manager: Configuration) -> Configuration:
+    return {
+        "name": name,
+        # A second process on the port is an error, not a partner.
+        "enable_reuse_port": False,
+        "address": _address(host, port),
+        "per_connection_buffer_limit_bytes": BODY_LIMIT_BYTES,
+        "filter_chains": [{"filters": [{"name": name, "typed_config": manager}]}],
+    }
+
+
+def _edge(directory: Path) -> Configuration:
+    return _manager(directory, EDGE) | {
+        "early_header_mutation_extensions": [
+            {
+                "name": "envoy.http.early_header_mutation.header_mutation",
+                "typed_config": {
+                    "@type": f"{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                    "mutations": [
+                        *({"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in FORGEABLE),
+                        {
+                            "append": {
+                                "header": {"key": ORIGINAL_HOST, "value": "%REQ(:AUTHORITY)%"},
+                                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                            }
+                        },
+                    ],
+                },
+            }
+        ],
+        "http_filters": [_epoch_of_host(), _whole_body(), _no_internal_names(), _router()],
+    }
+
+
+def _manager(directory: Path, table: str) -> Configuration:
+    return {
+        "@type": f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": table,
+        "codec_type": "HTTP1",
+        "use_remote_address": True,
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{TYPES}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+            }
+        },
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
+        "server_header_transformation": "PASS_THROUGH",
+        "common_http_protocol_options": {
+            # WSGI cannot tell x_placement_epoch from x-placement-epoch.
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "rds": {"route_config_name": table, "config_source": _files(directory / table, ROUTES_FILE)},
+        "access_log": [_access_log(directory, table)],
+        "http_filters": [_whole_body(), _router()],
+    }
+
+
+def _epoch_of_host() -> Configuration:
+    return {
+        "name": "epoch",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.filters.http.header_to_metadata.v3.Config",
+            "request_rules": [
+                {
+                    "header": ":authority",
+                    "on_header_present": {
+                        "metadata_namespace": "edge",
+                        "key": "epoch",
+                        "type": "STRING",
+                        "regex_value_rewrite": {
+                            "pattern": {"regex": r"^e([0-9]+)\..*$"},
+                            "substitution": r"\1",
+                        },
+                    },
+                }
+            ],
+        },
+    }
+
+
+def _whole_body() -> Configuration:
+    """A redirect inside can only be followed with the whole body at hand; a longer one is answered 413."""
+    return {
+        "name": "body",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.filters.http.buffer.v3.Buffer",
+            "max_request_bytes": BODY_LIMIT_BYTES,
+        },
+    }
+
+
+def _no_internal_names() -> Configuration:
+    """A redirect that Envoy could not follow becomes a 503: nothing was done, and the host is nobody's to know."""
+    return {
+        "name": "unfollowed",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": (Path(__file__).parent / "unfollowed.lua").read_text()},
+        },
+    }
+
+
+def _router() -> Configuration:
+    return {
+        "name": "router",
+        "typed_config": {"@type": f"{TYPES}.extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True},
+    }
+
+
+def _access_log(directory: Path, table: str) -> Configuration:
+    return {
+        "name": "file",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(directory / "log" / f"{table}.json"),
+            "log_format": {
+                "json_format": {
+                    "at": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
+                    "request_id": "%REQ(X-REQUEST-ID)%",
+                    "method": "%REQ(:METHOD)%",
+                    # Queries carry what people search for, and now and then a secret.
+                    "path": "%PATH(NQ:PATH)%",
+                    "code": "%RESPONSE_CODE%",
+                    "details": "%RESPONSE_CODE_DETAILS%",
+                    "flags": "%RESPONSE_FLAGS%",
+                    "route": "%ROUTE_NAME%",
+                    "cluster": "%UPSTREAM_CLUSTER_RAW%",
+                    "upstream": "%UPSTREAM_HOST%",
+                    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+                    "duration_ms": "%DURATION%",
+                    "redirected_epoch": "%REQ(X-PLACEMENT-EPOCH)%",
+                    "served_by": "%RESP(X-SERVED-BY)%",
+                }
+            },
+        },
+    }
+
+
+def _address(host: str, port: int) -> Configuration:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _files(directory: Path, name: str) -> Configuration:
+    return {
+        "resource_api_version": "V3",
+        "path_config_source": {"path": str(directory / name), "watched_directory": {"path": str(directory)}},
+    }
