@@ -21,8 +21,14 @@ begin
     if is_arrival then return old; end if;
     raise exception 'the placement row of % is not to be deleted', {module} using errcode = 'MV003', schema = tg_table_schema;
   end if;
+  if is_arrival and tg_op = 'UPDATE' then
+    if new.epoch <= old.epoch then return null; end if;
+    return new;
+  end if;
   if is_arrival then
-    if tg_op = 'UPDATE' and new.epoch <= old.epoch then return null; end if;
+    -- The copy at the beginning of a replication finds the row that migrate made.
+    update {schema}.{placement} set home = new.home, epoch = new.epoch, moved_at = new.moved_at where epoch < new.epoch;
+    if exists (select from {schema}.{placement}) then return null; end if;
     return new;
   end if;
   if tg_op = 'INSERT' then
@@ -59,7 +65,7 @@ select {schema}.{unit}()
 -- What moves with the module: every ordinary and partitioned table of its schema.
 select c.relname
 from pg_catalog.pg_class c
-where c.relnamespace = %(schema)s::pg_catalog.regnamespace and c.relkind in ('r', 'p')
+where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = %(schema)s) and c.relkind in ('r', 'p')
   and c.relname <> all (%(without)s)
 order by c.relname
 
@@ -100,7 +106,8 @@ create or replace trigger {fence} before insert or update or delete or truncate 
 select c.relname
 from pg_catalog.pg_trigger t
 join pg_catalog.pg_class c on c.oid = t.tgrelid
-where c.relnamespace = %(schema)s::pg_catalog.regnamespace and t.tgname = %(fence)s and t.tgenabled = 'O'
+where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = %(schema)s)
+  and t.tgname = %(fence)s and t.tgenabled = 'O'
 order by c.relname
 
 -- name: unfence_table
