@@ -9,9 +9,9 @@ class ExtractionConfig(AppConfig):
     name = "extraction"
 
     def ready(self) -> None:
-        from extraction.boundaries import guards
+        from extraction.placement import watch
 
-        guards.install()
+        watch.install()
         post_migrate.connect(_place_modules, sender=self, dispatch_uid="extraction.placement")
 
 

@@ -105,6 +105,8 @@ try:
     if GUARDS not in ("raise", "log", "off"):
         raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
     REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
+    UNITS_URL = env.str("UNITS_URL", "").rstrip("/")
+    ORIGIN_UNIT = env.str("ORIGIN_UNIT", "monolith")
     HOME = {module: home for module in MODULES if (home := env.str(f"{module.upper()}_HOME", ""))}
     BROKER_URL = env.str("BROKER_URL", "")
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
@@ -162,7 +164,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "contracts.runtime.middleware.TraceMiddleware",
-    "extraction.boundaries.guards.OperationMiddleware",
+    "extraction.placement.middleware.FollowingMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

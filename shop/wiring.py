@@ -7,7 +7,7 @@ from django.conf import settings
 
 from contracts.runtime import Remote, bind, configure
 from contracts.runtime.definitions import definitions
-from extraction.boundaries.guards import Operation
+from extraction.boundaries.operations import Operation
 
 
 def wire() -> None:

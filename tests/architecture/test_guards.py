@@ -14,12 +14,12 @@ from contracts.users import Users
 from extraction.boundaries.guards import (
     ForeignTable,
     ForeignTransaction,
-    Operation,
-    OperationMiddleware,
     SecondCommit,
     _owners,
-    _read,
+    read,
 )
+from extraction.boundaries.operations import Operation
+from extraction.placement.middleware import FollowingMiddleware
 
 
 @pytest.fixture(
@@ -83,7 +83,7 @@ def test_refuses_a_second_commit_of_a_request() -> None:
                 write("orders")
 
     with pytest.raises(SecondCommit, match="request POST /api/orders/"):
-        OperationMiddleware(view)(RequestFactory().post("/api/orders/"))  # type: ignore[arg-type]
+        FollowingMiddleware(view)(RequestFactory().post("/api/orders/"))  # type: ignore[arg-type]
 
 
 def test_counts_a_write_without_a_transaction_as_a_commit() -> None:
@@ -101,8 +101,8 @@ def test_counts_a_transaction_that_only_tells_something() -> None:
 
 @pytest.mark.parametrize("comment", ["/* why */ ", "-- why\n", "\n /* a\nb */ -- c\n"])
 def test_sees_a_write_behind_a_comment(comment: str) -> None:
-    assert _read(f"{comment}UPDATE {table_of('orders')} SET id = id")[1]
-    assert not _read(f"{comment}SELECT 1 -- UPDATE")[1]
+    assert read(f"{comment}UPDATE {table_of('orders')} SET id = id")[1]
+    assert not read(f"{comment}SELECT 1 -- UPDATE")[1]
 
 
 def test_allows_one_commit_in_each_module_and_reads_at_will() -> None:
@@ -155,13 +155,13 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
 )
 def test_sees_a_table_however_it_is_written(sql: str) -> None:
     table = table_of("payments")
-    assert ("payments", table) in _read(sql.format(t=table))[0]
+    assert ("payments", table) in read(sql.format(t=table))[0]
 
 
 def test_does_not_take_a_string_or_a_column_for_a_table() -> None:
     table = table_of("payments")
-    assert not _read(f"SELECT 'about {table}' FROM other WHERE other.{table} = 1")[0]
-    assert not _read(f'SELECT "{table}"."id"')[0]
+    assert not read(f"SELECT 'about {table}' FROM other WHERE other.{table} = 1")[0]
+    assert not read(f'SELECT "{table}"."id"')[0]
 
 
 def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,54 @@
+"""What the fence of a module answers to a write.
+
+psycopg.DatabaseError
+├── ModuleInMotion    MV002: a switch is in progress
+└── ModuleMoved       MV001: the module lives in another unit
+django.db.DatabaseError
+└── RefusalSwallowed  a transaction was about to commit without the write that was refused
+"""
+
+import json
+
+import psycopg
+from django.db import DatabaseError
+
+from extraction.boundaries.operations import Refusal
+
+
+class _Refused(psycopg.DatabaseError):
+    @property
+    def refusal(self) -> Refusal:
+        """As the fence told it: SCHEMA and DETAIL."""
+        try:
+            told = json.loads(self.diag.message_detail or "{}")
+        except ValueError:
+            told = {}
+        module = str(told.get("module") or self.diag.schema_name or "")
+        return Refusal(module=module, home=str(told.get("home") or ""), epoch=int(told.get("epoch", -1)))
+
+
+class ModuleMoved(_Refused, code="MV001"):
+    """The module lives in another unit, whose database takes its writes."""
+
+
+class ModuleInMotion(_Refused, code="MV002"):
+    """A switch of the module is in progress; the write can be tried again in a few milliseconds."""
+
+
+class RefusalSwallowed(DatabaseError):
+    """A write was refused, the code went on, and its transaction would have committed the rest."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(
+            f"a write of {refusal.module} was refused and the error swallowed, so nothing of this is committed; let "
+            "the DatabaseError through to the end of the operation"
+        )
+
+
+def refusal_in(error: BaseException) -> Refusal | None:
+    """The refusal that this error of Django or psycopg tells of."""
+    for link in (error, error.__cause__):
+        if isinstance(link, _Refused | RefusalSwallowed):
+            return link.refusal
+    return None

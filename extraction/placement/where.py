@@ -1,0 +1,121 @@
+"""Where the modules of this unit live: their placement rows, remembered for a second.
+
+The rows are read past Django's cursor, so that a look at one neither counts nor shows as a statement of whoever runs.
+"""
+
+import time
+from dataclasses import dataclass
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from extraction import project
+from extraction.boundaries.guards import in_transaction
+from extraction.boundaries.operations import Refusal
+from extraction.placement.database import Objects
+
+KNOWN_FOR_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The home of a module, as the row says."""
+
+    home: str
+    epoch: int
+    here: bool
+    """The home is the unit of the database that was asked."""
+
+
+def place(module: str) -> Place:
+    """Not older than KNOWN_FOR_S, unless the database is away or this thread is in a transaction of it: then the last
+    that is known, and before that the home that EXTRACTION names."""
+    known, until = _known.get(module, (None, 0.0))
+    if known is not None and time.monotonic() < until:
+        return known
+    if known is not None:
+        _remember(module, known)  # the other threads do not wait for this one
+        if in_transaction(connections[project.modules()[module].alias]):
+            return known
+    try:
+        return place_now(module)
+    except (DatabaseError, InterfaceError):
+        return _remember(module, known or _at_first(module))
+
+
+def place_now(module: str) -> Place:
+    """Read from the row. Raises DatabaseError, InterfaceError."""
+    of = project.modules()[module]
+    connection = connections[of.alias]
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return _learn(module, _read(connection, of))
+
+
+def learn(refusal: Refusal) -> None:
+    """What a refusal said, unless something newer is known."""
+    if refusal.home and refusal.module in project.modules():
+        _learn(refusal.module, Place(home=refusal.home, epoch=refusal.epoch, here=False))
+
+
+def refusal_behind_conflict(connection: BaseDatabaseWrapper) -> Refusal | None:
+    """What a serialization failure (40001) on this connection hides, if a module of it carries the fence.
+
+    Outside READ COMMITTED the fence reads with FOR SHARE, and a switch shows as a conflict. Asked in a new transaction;
+    called when the failed one is rolled back.
+    """
+    raw = connection.connection
+    try:
+        for of in project.modules().values():
+            objects = Objects(of.name, of.schema)
+            fenced = {"schema": of.schema, "fence": objects.fence}
+            if of.alias == connection.alias and raw.execute(objects.query("fenced"), fenced).fetchone():
+                found = _learn(of.name, _read(connection, of))
+                return Refusal(of.name) if found.here else Refusal(of.name, home=found.home, epoch=found.epoch)
+    except psycopg.Error:
+        return None
+    finally:
+        if not raw.closed and not raw.autocommit:
+            raw.rollback()
+    return None
+
+
+def forget() -> None:
+    """Know nothing, as a new process does."""
+    _known.clear()
+    _units.clear()
+
+
+_known: dict[str, tuple[Place, float]] = {}
+"""By module, and until when it may be taken for true."""
+_units: dict[str, str] = {}
+"""The name that the database of a module has for itself; it never changes."""
+
+
+def _read(connection: BaseDatabaseWrapper, of: project.Module) -> Place:
+    objects = Objects(of.name, of.schema)
+    row = connection.connection.execute(objects.query("read")).fetchone()
+    if row is None:
+        return _at_first(of.name)
+    unit = _units.get(of.name)
+    if unit is None:
+        unit = _units[of.name] = connection.connection.execute(objects.query("own_unit")).fetchone()[0]
+    return Place(home=row[0], epoch=row[1], here=row[0] == unit)
+
+
+def _at_first(module: str) -> Place:
+    home = project.modules()[module].home
+    return Place(home=home, epoch=-1, here=home == project.unit())
+
+
+def _learn(module: str, place: Place) -> Place:
+    known, _ = _known.get(module, (None, 0.0))
+    if known is None or place.epoch >= known.epoch:
+        _remember(module, place)
+    return place
+
+
+def _remember(module: str, place: Place) -> Place:
+    _known[module] = (place, time.monotonic() + KNOWN_FOR_S)
+    return place
