@@ -1,0 +1,85 @@
+"""Sequences are not replicated: before the home moves, those of the other side are moved past it, and never back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from extraction.cutover.errors import NotFollowing
+from extraction.cutover.sessions import queries
+from extraction.replicate.pair import Pair
+
+GAP = 32
+"""Steps that are left out: a value drawn at the home by a session that has yet to use it is not drawn again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    schema: str
+    name: str
+    step: int
+    least: int
+    greatest: int
+    cycles: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    value: int
+    is_called: bool
+    """False: `value` is still to be drawn."""
+
+
+def sequences(connection: Connection[Any], pair: Pair) -> list[Sequence]:
+    """Those that give the module's rows their numbers."""
+    return [Sequence(*row) for row in connection.execute(queries("sequences"), {"schema": pair.schema}).fetchall()]
+
+
+def advance(found: list[Sequence], *, home: Connection[Any], other: Connection[Any], command: str) -> None:
+    """Move the other side's past the home's. Raises NotFollowing where it has no such number."""
+    if not found:
+        return
+    try:
+        positions = zip(found, _positions(home, found), _positions(other, found), strict=True)
+        moves = [
+            (sequence.schema, sequence.name, goal.value, goal.is_called)
+            for sequence, ours, theirs in positions
+            if (goal := beyond(sequence, ours, theirs)) is not None
+        ]
+        if moves:
+            schemas, names, values, called = map(list, zip(*moves, strict=True))
+            other.execute(queries("advance"), {"schemas": schemas, "names": names, "values": values, "called": called})
+    except (psycopg.errors.UndefinedTable, psycopg.errors.NumericValueOutOfRange) as error:
+        raise NotFollowing(
+            f"sequences differ between the sides ({error.diag.message_primary}); migrate both to the same state, "
+            f"then run: {command}"
+        ) from None
+
+
+def beyond(sequence: Sequence, ours: Position, theirs: Position) -> Position | None:
+    """Where the other side's is to go, or None where it is already past the home's."""
+    if sequence.cycles:
+        return None if ours == theirs else ours
+    drawn_next = ours.value + (sequence.step if ours.is_called else 0)
+    goal = drawn_next + GAP * sequence.step
+    if not sequence.least <= goal <= sequence.greatest:
+        goal = drawn_next
+    if (goal - theirs.value - (sequence.step if theirs.is_called else 0)) * sequence.step <= 0:
+        return None
+    if sequence.least <= goal <= sequence.greatest:
+        return Position(goal, is_called=False)
+    return Position(goal - sequence.step, is_called=True)
+
+
+def _positions(connection: Connection[Any], found: list[Sequence]) -> list[Position]:
+    each = [
+        queries(
+            "position",
+            number=sql.Literal(number),
+            sequence=sql.Identifier(sequence.schema, sequence.name),
+        )
+        for number, sequence in enumerate(found)
+    ]
+    rows = connection.execute(sql.SQL(" union all ").join(each)).fetchall()
+    return [Position(value, is_called) for _, value, is_called in sorted(rows)]
