@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from extraction.route.resources import BODY_LIMIT_BYTES, EDGE, ORIGINAL_HOST, TYPES, UNITS
+from extraction.route.resources import BODY_LIMIT_BYTES, EDGE, ORIGINAL_HOST, READS, TYPES, UNITS, matching
 
 Configuration = dict[str, Any]
 
@@ -12,6 +12,10 @@ FORGEABLE = ("x-envoy-", "x-placement-", "x-unit", "x-edge-")
 
 CLUSTERS, CLUSTERS_FILE, ROUTES_FILE = "clusters", "clusters.json", "routes.json"
 """A directory for the clusters and one per route table: a rename makes Envoy read what the directory holds."""
+
+
+CONNECTIONS = 10_000
+"""Of customers and units at the same time; a further one is closed."""
 
 
 def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admin_port: int) -> Configuration:
@@ -26,7 +30,18 @@ def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admi
                 _listener(UNITS, "127.0.0.1", internal_port, _manager(directory, UNITS)),
             ]
         },
-        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": f"{TYPES}.extensions.resource_monitors.downstream_connections.v3"
+                        ".DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": CONNECTIONS,
+                    },
+                }
+            ]
+        },
     }
 
 
@@ -82,6 +97,8 @@ def _manager(directory: Path, table: str) -> Configuration:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
         "server_header_transformation": "PASS_THROUGH",
+        "request_headers_timeout": "10s",
+        "local_reply_config": _own_answers(),
         "common_http_protocol_options": {
             # WSGI cannot tell x_placement_epoch from x-placement-epoch.
             "headers_with_underscores_action": "DROP_HEADER",
@@ -89,6 +106,46 @@ def _manager(directory: Path, table: str) -> Configuration:
         "rds": {"route_config_name": table, "config_source": _files(directory / table, ROUTES_FILE)},
         "access_log": [_access_log(directory, table)],
         "http_filters": [_whole_body(), _router()],
+    }
+
+
+def _own_answers() -> Configuration:
+    """What Envoy says itself has the shape of what the units say, and names no upstream."""
+    writes = {"header_filter": {"header": matching(":method", READS) | {"invert_match": True}}}
+    # The unit had the request; whether it did it nobody knows.
+    lost = {"response_flag_filter": {"flags": ["UC", "UR", "UT", "UPE"]}}
+    return {
+        "mappers": [
+            {
+                "filter": {"and_filter": {"filters": [writes, lost]}},
+                "body": {"inline_string": "The connection to the shop broke; whether it was done is not known."},
+                "headers_to_add": [{"header": {"key": "x-ambiguous", "value": "1"}}],
+                "body_format_override": _problem("ambiguous"),
+            },
+            {
+                "filter": _code("GE", 500, "unavailable"),
+                "body": {"inline_string": "The shop does not answer; try again."},
+                "body_format_override": _problem("unavailable"),
+            },
+            {
+                "filter": _code("EQ", 404, "not_found"),
+                "body": {"inline_string": "Not found."},
+                "body_format_override": _problem("not_found"),
+            },
+        ],
+        "body_format": _problem("refused"),
+    }
+
+
+def _code(op: str, code: int, name: str) -> Configuration:
+    value = {"default_value": code, "runtime_key": f"edge.{name}"}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
+
+
+def _problem(code: str) -> Configuration:
+    return {
+        "json_format": {"detail": "%LOCAL_REPLY_BODY%", "code": code},
+        "content_type": "application/problem+json",
     }
 
 

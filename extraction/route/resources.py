@@ -19,6 +19,7 @@ INTERNAL_HOST = r"(?i)(.*\.)?internal\.?(:.*)?"
 SHARES = 10_000
 """Hundredths of a percent. The sum stays the same, so that a growing share only ever adds cohorts."""
 TIMEOUT = "15s"
+"""Of a request as a whole, retries included."""
 SPLIT_TRY_TIMEOUT = "5s"
 """While reads are split, so that the home still has time to answer in the candidate's place."""
 IDLE_TIMEOUT = "10s"
@@ -50,7 +51,7 @@ def edge_routes(routing: Routing) -> Resource:
             *(_moved(routing, unit) for unit in sorted(routing.units)),
             {
                 "name": "internal-host",
-                "match": {"prefix": "/", "headers": [_matching(":authority", INTERNAL_HOST)]},
+                "match": {"prefix": "/", "headers": [matching(":authority", INTERNAL_HOST)]},
                 "direct_response": {"status": 404},
             },
             *(route for routes in routing.modules for url in routes.urls for route in _of_module(routing, routes, url)),
@@ -86,6 +87,11 @@ def reads_cluster(routes: ModuleRoutes, unit: str) -> str:
     )
 
 
+def matching(header: str, regex: str) -> Resource:
+    """A matcher of requests whose header is of this form, as a whole."""
+    return {"name": header, "string_match": {"safe_regex": {"regex": regex}}}
+
+
 def _table(name: str, routes: list[Resource]) -> Resource:
     return {
         "@type": f"{TYPES}.config.route.v3.RouteConfiguration",
@@ -109,9 +115,9 @@ def _moved(routing: Routing, unit: str) -> Resource:
         "match": {
             "prefix": "/",
             "headers": [
-                _matching(":authority", rf"e[0-9]+\.{re.escape(unit)}\.[a-z0-9_-]+\.internal"),
+                matching(":authority", rf"e[0-9]+\.{re.escape(unit)}\.[a-z0-9_-]+\.internal"),
                 # A client that asks for an internal host has it here too; the edge sets this before anything else.
-                _matching(ORIGINAL_HOST, INTERNAL_HOST) | {"invert_match": True},
+                matching(ORIGINAL_HOST, INTERNAL_HOST) | {"invert_match": True},
             ],
         },
         "request_headers_to_add": [
@@ -145,7 +151,7 @@ def _split(routing: Routing, routes: ModuleRoutes, prefix: Resource) -> Resource
     share = round(routes.candidate_percent * SHARES / 100)
     return {
         "name": f"{routes.module}-reads",
-        "match": {**prefix, "headers": [_matching(":method", READS)]},
+        "match": {**prefix, "headers": [matching(":method", READS)]},
         "route": {
             "timeout": TIMEOUT,
             "hash_policy": [
@@ -256,10 +262,6 @@ def _with_fallback(routes: ModuleRoutes) -> Resource:
 
 def _side_cluster(routes: ModuleRoutes, unit: str) -> str:
     return f"{routes.module}@{unit}"
-
-
-def _matching(header: str, regex: str) -> Resource:
-    return {"name": header, "string_match": {"safe_regex": {"regex": regex}}}
 
 
 _SOON = {"base_interval": "0.005s", "max_interval": "0.05s"}
