@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from kombu import Connection
 
+from extraction.deploys.records import Deploy, deploys_in
 from extraction.platform.database import (
     Owner,
     check_isolation,
@@ -28,22 +28,23 @@ from extraction.platform.database import (
     with_login,
     without_password,
 )
-from extraction.platform.errors import BrokerAway, NoServer, ProcessFailed
+from extraction.platform.errors import BadAddress, BrokerAway, NoServer, ProcessFailed
 from extraction.platform.local.lock import locked
-from extraction.platform.local.ports import check_port, free_port
+from extraction.platform.local.ports import check_port, free_port, own_address
 from extraction.platform.local.postgres import Postgres
 from extraction.platform.local.supervision import Process, Supervisor, end_leftovers, tethered
-from shop import environment
+from extraction.platform.protocol import Tell
+from extraction.route.errors import RoutingError
+from shop import edge, environment
+from shop.edge import Address
+from shop.machine import Machine, postgres_name, wait_for_answer
+from shop.processes import ERRAND_THREADS, temporary
+from shop.provision import bring_back
+from shop.records import Unit
+from shop.rollout import DEPLOYS, roll_out
 
 DATABASE, BROKER_DATABASE = "shop", "shop_broker"
 WORKER_PROCESSES = 2
-ERRAND_THREADS = 4
-"""They wait for somebody outside, so threads do."""
-WORKERS = {
-    "worker": (settings.UNIT, ("--beat", "--concurrency", str(WORKER_PROCESSES))),
-    "errands": (settings.ERRANDS_QUEUE, ("--pool", "threads", "--concurrency", str(ERRAND_THREADS))),
-}
-"""Queue and options of each."""
 PLATFORM = "platform"
 """The schema of what belongs to no module: sessions, content types."""
 
@@ -71,13 +72,18 @@ class Shop:
         step: Step = lambda name: nullcontext(),
     ) -> None:
         self.state = state.absolute()
-        self.host, self.port = host, port or free_port(host)
+        if workers < 1:
+            raise BadAddress(f"{workers} web processes serve nobody; start at least one: --workers 1")
+        self.host, address = host, own_address(host)
+        self.port = port or free_port(address)
         self.workers, self.threads = workers, threads
         self.debug, self.seed = debug, seed
         self.given = {name: value for name, value in (settings.GIVEN if given is None else given).items() if value}
         self.warnings: list[str] = []
         self._step = step
+        self._address = Address(address, self.port)
         self._supervisor = Supervisor(self.state, directory=settings.BASE_DIR)
+        self._machine = Machine(self.state, self._supervisor, given=self.given)
         self._postgres = None if "DATABASE_URL" in self.given else Postgres(self.state / "postgres")
         self._exit = ExitStack()
         self._stopping = False
@@ -86,18 +92,16 @@ class Shop:
     @property
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return self._address.url
 
     @property
     def environment(self) -> dict[str, str]:
         """For a program that works on this shop: manage.py, the load. Without the administrator's URL."""
-        return {
-            **{name: value for name, value in self.given.items() if name != "DATABASE_URL"},
-            "SHOP_STATE_DIR": str(self.state),
-            "SHOP_ENV_FILE": str(self._variables),
-            "DJANGO_SETTINGS_MODULE": "shop.settings",
-        }
+        return self.environment_of(settings.ORIGIN_UNIT)
+
+    def environment_of(self, unit: str) -> dict[str, str]:
+        """For a program that works as this unit."""
+        return self._machine.environment(unit)
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -118,50 +122,80 @@ class Shop:
         self._exit.close()
 
     def processes(self) -> dict[str, int]:
-        """The pid of each supervised process that runs, by name: postgres, web, worker, what was added."""
-        return self._supervisor.pids()
+        """The pid of each supervised process that runs, by name: envoy, postgres, web, worker-inventory.
+
+        Of two releases of a process the one that took over has the plain name.
+        """
+        plain = {name: role for role, name in self._names().items()}
+        return {plain.get(name, name): pid for name, pid in self._supervisor.pids().items()}
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash would; the supervisor starts it again."""
-        self._supervisor.kill(name)
+        self._supervisor.kill(self._names().get(name, name))
 
     def restart(self, name: str) -> None:
         """Stop gracefully and start again."""
-        self._supervisor.restart(name)
+        self._supervisor.restart(self._names().get(name, name))
 
     def add(self, process: Process) -> None:
         """Supervise one more process, with the shop's environment."""
         self._supervisor.add(process)
 
+    def deploy(self, unit: str = settings.ORIGIN_UNIT, *, tell: Tell = lambda sentence: None) -> Deploy:
+        """Replace the unit's processes by new ones, without a failed request. A start that fails is an outcome."""
+        return roll_out(self._machine, unit, tell=tell)
+
+    def deploys(self) -> list[Deploy]:
+        """Those on record, the oldest first."""
+        return deploys_in(self.state / DEPLOYS)
+
     def wait_until_healthy(self, *, timeout_s: float = 60) -> None:
-        """Return when the web server reaches all its databases, however often it is started meanwhile."""
+        """Return when the shop answers at the edge and reaches all its databases, however often it is started."""
         self._wait_until_healthy(timeout_s, check=self._supervisor.status)
 
     def wait_for_workers(self, *, timeout_s: float = 60) -> None:
         """Return when the workers take tasks, a few seconds after the first page. Raises ProcessFailed."""
-        end = time.monotonic() + timeout_s
-        while missing := [name for name in WORKERS if not self._ready(name).exists()]:
-            self._supervisor.check(missing[0])
-            if time.monotonic() > end:
-                raise ProcessFailed(
-                    f"{missing[0]} takes no tasks after {timeout_s:g} s; see {self._supervisor.log}/{missing[0]}.log"
-                )
-            time.sleep(0.02)
+        self._machine.wait_for_workers(self._unit, timeout_s=timeout_s)
 
     def watch(self, *, every_s: float = 0.5) -> Iterator[str]:
         """What happens to the processes, one sentence each, for as long as they are supervised."""
-        known = self.processes()
+        known = self._supervisor.pids()
+        given_up: set[str] = set()
         while True:
             time.sleep(every_s)
-            for status in self._supervisor.status():
-                if status.state == "FATAL":
-                    raise ProcessFailed(
-                        f"{status.name} ends whenever it is started. The end of its log:\n"
-                        f"{self._supervisor.tail(status.name)}"
-                    )
+            there = self._supervisor.status()
+            for status in there:
+                if status.state == "FATAL" and status.name not in given_up:
+                    given_up.add(status.name)
+                    yield self._gave_up(status.name)
                 if status.pid and status.pid != known.get(status.name):
+                    again = status.name in known
                     known[status.name] = status.pid
-                    yield f"{status.name} was started again; {self._supervisor.log}/{status.name}.log says why"
+                    log = f"{self._supervisor.log}/{status.name}.log"
+                    yield f"{status.name} was started again; {log} says why" if again else f"{status.name} was started"
+            for name in set(known) - {status.name for status in there}:
+                del known[name]
+                yield f"{name} was taken away"
+
+    @property
+    def _unit(self) -> Unit:
+        return self._machine.records.get(settings.ORIGIN_UNIT)
+
+    def _names(self) -> dict[str, str]:
+        """The name that each process has in its unit's present release, by its name in the first."""
+        return {
+            name: now
+            for unit in self._machine.records.all()
+            for name, now in zip(replace(unit, second=False).processes, unit.processes, strict=True)
+        }
+
+    def _gave_up(self, name: str) -> str:
+        """Without a process of its own the shop ends; without another unit's it goes on."""
+        said = f"{name} ends whenever it is started. The end of its log:\n{self._supervisor.tail(name)}"
+        others = [unit for unit in self._machine.records.all() if unit.name != settings.ORIGIN_UNIT]
+        if any(name in (*unit.processes, postgres_name(unit.name)) for unit in others):
+            return said
+        raise ProcessFailed(said)
 
     def _interrupt(self, number: int, frame: object) -> None:
         """Once: terminal and wrapper (`uv run`) may both pass a Ctrl-C on, and stopping is not to be broken off."""
@@ -173,7 +207,8 @@ class Shop:
     def _start(self) -> None:
         self._exit.enter_context(locked(self.state))
         end_leftovers(self._supervisor.run)
-        check_port(self.port, self.host)
+        check_port(self.port, self._address.host)
+        self._address = edge.claim(self.state, host=self._address.host, port=self.port)
         if self._postgres is not None:
             self._postgres.claim()
         admin_url = self._postgres.url() if self._postgres else self.given["DATABASE_URL"]
@@ -185,14 +220,18 @@ class Shop:
         self._write_environment(urls)
         self._migrated.unlink(missing_ok=True)
         (self.state / "static").mkdir(exist_ok=True)
+        shutil.rmtree(temporary(self._supervisor.run), ignore_errors=True)
+        unit, others = self._record(), self._others()
 
         self._supervisor.start(environment=self.environment)
         self._exit.callback(self._supervisor.stop)
         with self._preparation() as prepare:
-            self._start_web()
+            self._supervisor.wait()
+            self._start_edge([unit, *others])
+            self._machine.start_web(unit, wait_for=self._migrated)
             if self._postgres is not None:
                 with self._step("PostgreSQL"):
-                    self._start_postgres(self._postgres)
+                    self._machine.start_postgres(unit.name)
             with self._step("Roles, schemas and broker"):
                 provide_database(admin_url, name=DATABASE, owners=owners)
                 for url in {urls[_variable(owner.schema)] for owner in everyone}:
@@ -201,20 +240,53 @@ class Shop:
             with self._step("Migrations and demo data" if self.seed else "Migrations"):
                 self._finish(prepare)
         self._migrated.touch()
-        self._start_workers()
+        self._machine.start_workers(unit)
         with self._step("First answer"):
             self._wait_until_healthy(60, check=lambda: self._supervisor.check("web"))
+        for other in others:
+            with self._step(f"Unit {other.name}"):
+                bring_back(self._machine, other)
+
+    def _record(self) -> Unit:
+        """The shop's own unit, on record as it is about to start."""
+        records = self._machine.records
+        former = records.find(settings.ORIGIN_UNIT)
+        return records.keep(
+            Unit(
+                name=settings.ORIGIN_UNIT,
+                modules=tuple(settings.MODULES),
+                stage="started",
+                is_embedded=self._postgres is not None,
+                web_processes=self.workers,
+                web_threads=self.threads,
+                worker_processes=WORKER_PROCESSES,
+                port=free_port(),
+                number=former.number + 1 if former else 1,
+            )
+        )
+
+    def _others(self) -> list[Unit]:
+        """The other units whose databases are there, as they are about to start."""
+        records = self._machine.records
+        return [
+            records.keep(replace(unit, port=free_port(), number=unit.number + 1, second=False))
+            for unit in records.all()
+            if unit.name != settings.ORIGIN_UNIT and unit.stage != "recorded"
+        ]
+
+    def _start_edge(self, units: list[Unit]) -> None:
+        envoy = edge.envoy(self.state, self._address)
+        try:
+            former = envoy.routing()
+        except RoutingError:
+            former = None
+        envoy.write(edge.routing(former, [unit for unit in units if unit.stage == "started"]))
+        self._supervisor.add(envoy.process())
 
     def _wait_until_healthy(self, timeout_s: float, *, check: Callable[[], object]) -> None:
-        end = time.monotonic() + timeout_s
-        while (answer := _status_of(f"{self.url}/healthz")) != 200:
-            check()
-            if time.monotonic() > end:
-                raise ProcessFailed(
-                    f"{self.url}/healthz answers {answer or 'nothing'} after {timeout_s:g} s; see "
-                    f"{self._supervisor.log}/web.log"
-                )
-            time.sleep(0.02)
+        wait_for_answer(
+            f"{self.url}/healthz", timeout_s=timeout_s, check=check, log=self._supervisor.log / f"{self._unit.web}.log"
+        )
 
     def _most_connections(self) -> int:
         """Each web thread and worker process keeps one for each database; the rest is the broker's."""
@@ -222,21 +294,12 @@ class Shop:
 
     @property
     def _variables(self) -> Path:
-        return self.state / "env"
+        return self._machine.variables_file(settings.ORIGIN_UNIT)
 
     @property
     def _migrated(self) -> Path:
         """The web server waits for this file before it opens its port."""
         return self._supervisor.run / "migrated"
-
-    @property
-    def _temporary(self) -> Path:
-        """Celery's pool leaves files behind when it is killed; the next start takes them away."""
-        return self._supervisor.run / "tmp"
-
-    def _ready(self, worker: str) -> Path:
-        """The worker makes this file when it takes tasks."""
-        return self._supervisor.run / f"{worker}.ready"
 
     def _schemas_of_the_environment(self) -> list[str]:
         """Those whose databases somebody else provides."""
@@ -276,46 +339,9 @@ class Shop:
                 "DEBUG_TOOLBAR": "1" if self.debug else "0",
                 "GUARDS": "raise",
                 "PAYMENT_CALLBACK_URL": f"{self.url}/api/payments/callbacks/",
+                "UNITS_URL": self._address.units_url,
             },
         )
-
-    def _start_web(self) -> None:
-        """It reads its imports while the server starts, and opens its port when it is let in."""
-        self._supervisor.wait()
-        self._supervisor.add(
-            Process(
-                name="web",
-                command=(sys.executable, "-m", "gunicorn", "--config", "python:shop.serving", "shop.wsgi"),
-                environment={
-                    "SHOP_WAIT_FOR": str(self._migrated),
-                    "WEB_BIND": f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}",
-                    "WEB_WORKERS": str(self.workers),
-                    "WEB_THREADS": str(self.threads),
-                },
-            )
-        )
-
-    def _start_postgres(self, postgres: Postgres) -> None:
-        postgres.prepare()
-        self._supervisor.add(postgres.process())
-        postgres.wait(check=lambda: self._supervisor.check("postgres"))
-
-    def _start_workers(self) -> None:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir()
-        for name, (queue, options) in WORKERS.items():
-            self._ready(name).unlink(missing_ok=True)
-            self._supervisor.add(
-                Process(
-                    name=name,
-                    command=(
-                        *(sys.executable, "-m", "celery", "--app", "shop.celery", "worker"),
-                        *("--queues", queue, "--hostname", f"{queue}@local", *options),
-                        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
-                    ),
-                    environment={"SHOP_READY_FILE": str(self._ready(name)), "TMPDIR": str(self._temporary)},
-                )
-            )
 
     @contextmanager
     def _preparation(self) -> Iterator[subprocess.Popen[str]]:
@@ -385,14 +411,3 @@ def check_broker(url: str) -> None:
             f"BROKER_URL {without_password(url)} does not answer ({type(error).__name__}: {error}); start it and check "
             "its user and password, or leave BROKER_URL out and use the embedded one"
         ) from None
-
-
-def _status_of(url: str) -> int:
-    """The status that this URL answers with; 0 when nobody does."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0

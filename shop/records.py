@@ -47,6 +47,11 @@ class Unit:
         """The names of its worker processes."""
         return (self.process("worker"), *((self.process("errands"),) if "payments" in self.modules else ()))
 
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of all but its server."""
+        return (self.web, *self.workers)
+
     def process(self, role: str) -> str:
         """The name of a process of this release: web, worker-inventory, web.b."""
         of_unit = role if self.name == settings.ORIGIN_UNIT else f"{role}-{self.name}"
@@ -85,7 +90,9 @@ class Records:
         unit = self.find(name)
         if unit is None:
             known = ", ".join(each.name for each in self.all()) or "none"
-            raise NoServer(f"no unit {name!r} is on record here (there are: {known}); make it: extract provision {name}")
+            raise NoServer(
+                f"no unit {name!r} is on record here (there are: {known}); make it: extract provision {name}"
+            )
         return unit
 
     def keep(self, unit: Unit) -> Unit:

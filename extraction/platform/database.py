@@ -130,6 +130,13 @@ def drop_database(url: str, name: str) -> None:
         _execute(admin, "DROP DATABASE IF EXISTS {} WITH (FORCE)", sql.Identifier(name))
 
 
+def drop_roles(url: str, roles: Sequence[str]) -> None:
+    """Drop those that are there; what they owned in a database must be gone before."""
+    with connect(url) as admin:
+        for role in roles:
+            _execute(admin, "DROP ROLE IF EXISTS {}", sql.Identifier(role))
+
+
 def check_isolation(url: str, owners: Sequence[Owner]) -> None:
     """Raise Leak if an owner can see more than its schema in the database of this URL."""
     if leaks := isolation_leaks(url, owners):

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shop.platform import _status_of as status_of
+from shop.machine import status_of
 from tests.platform.conftest import eventually, running_for, up
 
 pytestmark = pytest.mark.timeout(90)

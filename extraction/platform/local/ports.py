@@ -1,11 +1,15 @@
 """Free TCP ports that stay free."""
 
+import errno
+import os
 import random
 import socket
 
 import psutil
 
-from extraction.platform.errors import PortTaken
+from extraction.platform.errors import BadAddress, PortTaken
+
+ANY = {"": "0.0.0.0", "0.0.0.0": "0.0.0.0", "::": "::"}  # noqa: S104
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -32,8 +36,29 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def own_address(host: str, *, flag: str = "--host") -> str:
+    """The IP address that this name or address of this machine means. Raises BadAddress."""
+    if host in ANY:
+        return ANY[host]
+    try:
+        address = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        why = (
+            "is not an address of this machine" if error.errno == errno.EADDRNOTAVAIL else f"is none: {error.strerror}"
+        )
+        raise BadAddress(f"{host!r} {why}; leave it out, or give one of its own: {flag} 127.0.0.1") from None
+    return address
+
+
 def check_port(port: int, host: str = "127.0.0.1", *, flag: str = "--port") -> None:
-    """Raise PortTaken, naming who listens there if this user may know it."""
+    """Raise BadAddress for what is no port, PortTaken, naming who listens there if this user may know it."""
+    if not 0 < port < 65536:
+        raise BadAddress(f"{port} is no port; they go from 1 to 65535: {flag} {free_port(host)}")
+    if port < 1024 and os.geteuid() and not is_free(port, host):
+        raise BadAddress(f"port {port} is for the system, or taken; choose one above 1023: {flag} {free_port(host)}")
     if not is_free(port, host):
         raise PortTaken(f"port {port} is taken{_listener(port)}; end that, or choose another: {flag} {free_port(host)}")
 

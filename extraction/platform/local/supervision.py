@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from extraction.platform.errors import NotRunning, ProcessFailed
 from extraction.platform.local import tether
@@ -224,7 +224,9 @@ class Supervisor:
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
             try:
                 return getattr(proxy.supervisor, method)(*arguments)
-            except OSError as error:
+            except (OSError, xmlrpc.client.Fault) as error:
+                if isinstance(error, xmlrpc.client.Fault) and error.faultCode != Faults.SHUTDOWN_STATE:
+                    raise
                 raise ProcessFailed(
                     f"the supervisor ended; see {self.log}/supervisord.log, then start again"
                 ) from error
