@@ -7,7 +7,8 @@ from django.conf import settings
 
 from contracts.runtime import Remote, bind, configure
 from contracts.runtime.definitions import definitions
-from extraction.boundaries.operations import Operation
+from extraction.boundaries.operations import Operation, note_outside
+from extraction.placement import where
 
 
 def wire() -> None:
@@ -16,8 +17,10 @@ def wire() -> None:
         unit=settings.UNIT,
         strict=settings.CONTRACTS_STRICT,
         modules=frozenset(settings.MODULES),
-        resolve=_resolver(),
+        resolve=resolver(),
+        at_home=lambda module: where.place_now(module).here,
         operation=Operation,
+        outside=note_outside,
         signing_key=settings.SERVICE_SIGNING_KEY,
         public_keys=settings.SERVICE_PUBLIC_KEYS,
     )
@@ -26,6 +29,24 @@ def wire() -> None:
         import_module(f"modules.{module}.handlers")
 
 
-def _resolver() -> Callable[[str], Remote | None]:
-    remote = {module: Remote(unit=module, url=url.geturl()) for module, url in settings.REMOTE.items()}
-    return remote.get
+def resolver() -> Callable[[str], Remote | None]:
+    """Where a module is asked and told: at its explicit address, where its placement row says, or by the unit that all
+    others left, which knows."""
+    given = {module: Remote(unit=module, url=url.geturl()) for module, url in settings.REMOTE.items()}
+    installed, origin = frozenset(settings.MODULES), settings.ORIGIN_UNIT
+    asks_origin = bool(settings.UNITS_URL) and origin != settings.UNIT
+
+    def resolve(module: str) -> Remote | None:
+        if module in given:
+            return given[module]
+        if module in installed:
+            place = where.place(module)
+            return None if place.here else _unit(place.home, module)
+        return _unit(origin, module) if asks_origin else None
+
+    return resolve
+
+
+def _unit(unit: str, module: str) -> Remote:
+    """Through the internal listener, which knows the unit of a module at each moment."""
+    return Remote(unit=unit, url=f"{settings.UNITS_URL}/{module}" if settings.UNITS_URL else "")

@@ -12,8 +12,10 @@ from django.db import OperationalError
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import Definition, Method, definitions
-from contracts.runtime.errors import CallInTransaction, NotBound, Unavailable, UndeclaredError
+from contracts.runtime.errors import CallInTransaction, NotBound, Refused, Unavailable, UndeclaredError
+from contracts.runtime.following import PATIENCE_S, patiently
 from contracts.runtime.http.client import send
+from contracts.runtime.http.deadline import remaining_s
 from contracts.runtime.transactions import open_transactions
 from contracts.runtime.wire import (
     decode_arguments,
@@ -44,24 +46,40 @@ def use(contract: type[C]) -> C:
 
 
 def answer_locally(method: Method, arguments: dict[str, Any]) -> Any:
-    """Answer a call with the implementation bound in this process."""
+    """Answer a call with the implementation bound in this process.
+
+    Raises Refused when its module is not at home here and nothing was done.
+    """
     implementation = _implementations.get(method.contract)
     if implementation is None:
         raise NotBound(f"{method}: {method.contract} is not in unit {configuration.unit!r} and has no address")
-    with configuration.operation("call", method.label):
-        try:
-            return getattr(implementation, method.name)(**arguments)
-        except _errors(method.contract):
+    try:
+        return patiently(
+            "call",
+            method.label,
+            lambda: _answer(method, implementation, arguments),
+            at_most_s=remaining_s(PATIENCE_S),
+        )
+    except Refused as refused:
+        if refused.untouched:
             raise
-        except OperationalError as error:
-            raise Unavailable(str(method), f"its database does not answer: {error}") from error
-        except Exception as error:
-            if configuration.strict:
-                raise UndeclaredError(
-                    f"{method} raised {type(error).__name__}: {error}; declare it in contracts/{method.contract}.py "
-                    "ERRORS, or handle it"
-                ) from error
-            raise Unavailable(str(method), f"{type(error).__name__}: {error}") from error
+        raise Unavailable(str(method), f"a part of it was done, then {refused}") from refused
+
+
+def _answer(method: Method, implementation: object, arguments: dict[str, Any]) -> Any:
+    try:
+        return getattr(implementation, method.name)(**arguments)
+    except _errors(method.contract):
+        raise
+    except OperationalError as error:
+        raise Unavailable(str(method), f"its database does not answer: {error}") from error
+    except Exception as error:
+        if configuration.strict:
+            raise UndeclaredError(
+                f"{method} raised {type(error).__name__}: {error}; declare it in contracts/{method.contract}.py "
+                "ERRORS, or handle it"
+            ) from error
+        raise Unavailable(str(method), f"{type(error).__name__}: {error}") from error
 
 
 @cache
@@ -98,11 +116,14 @@ def _carrier(method: Method) -> Callable[..., Any]:
                 "publish an event in it"
             )
         remote = configuration.resolve(method.contract)
-        if remote is not None:
-            return send(method, arguments, remote)
-        if not configuration.strict:
-            return answer_locally(method, arguments)
-        return _as_if_remote(method, arguments)
+        if remote is None:
+            try:
+                return _as_if_remote(method, arguments) if configuration.strict else answer_locally(method, arguments)
+            except Refused as refused:
+                remote = configuration.resolve(method.contract)  # knows now what the refusal said
+                if refused.in_motion or remote is None:
+                    raise Unavailable(str(method), str(refused)) from refused
+        return send(method, arguments, remote)
 
     call.__name__ = call.__qualname__ = str(method)
     return call

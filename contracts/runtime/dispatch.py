@@ -12,10 +12,11 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from contracts.runtime import tracing
-from contracts.runtime.configuration import configuration
+from contracts.runtime.configuration import Remote, configuration
 from contracts.runtime.definitions import event_types, module_of
 from contracts.runtime.envelope import Envelope, send_to
-from contracts.runtime.errors import HandlerInTransaction, UnknownEvent
+from contracts.runtime.errors import HandlerInTransaction, Refused, UnknownEvent
+from contracts.runtime.following import operation, patiently
 from contracts.runtime.handlers import handler
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 from contracts.runtime.transactions import open_transactions, transaction
@@ -23,6 +24,7 @@ from contracts.runtime.transactions import open_transactions, transaction
 log = structlog.get_logger(__name__)
 
 AWAY_PAUSE_S = 10.0
+IN_MOTION_PAUSE_S = 0.05
 
 
 def dispatch(module: str, ids: Sequence[int]) -> None:
@@ -32,41 +34,55 @@ def dispatch(module: str, ids: Sequence[int]) -> None:
 
 
 def drain_key(module: str, delivery_id: int | None) -> None:
-    """Deliver one, then what it was holding up. A delivery that is not the head of its key is left alone."""
-    while delivery_id is not None:
-        claimed = run(module, "claim", id=delivery_id, lease_s=LEASE_S)
-        delivery_id = deliver(module, claimed) if claimed else None
+    """Deliver one, then what it was holding up. A delivery that is not the head of its key is left alone.
+
+    When the publisher moves away meanwhile, the rest is its new home's, whose relay has the rows.
+    """
+    try:
+        while delivery_id is not None:
+            claimed = keep(module, "claim", id=delivery_id, lease_s=LEASE_S)
+            delivery_id = deliver(module, claimed) if claimed else None
+    except Refused as refused:
+        log.info("delivery left to the relay", delivery=delivery_id, module=refused.module, home=refused.home)
 
 
 def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
-    """Bring a claimed delivery to its subscriber. When it is handled, the delivery that it was holding up."""
+    """Bring a claimed delivery to its subscriber. When it is handled, the delivery that it was holding up.
+
+    Raises Refused when the publisher itself is not at home here any more.
+    """
     delivery_id, subscriber, attempts, *event = claimed
     try:
         envelope = _envelope(module, *event)
-        remote = configuration.resolve(module_of(subscriber))
+        remote = configuration.resolve(module_of(subscriber)) or _handle_here(subscriber, envelope)
         if remote is not None:
             try:
                 send_to(remote.unit, module=module, delivery_id=delivery_id, subscriber=subscriber, envelope=envelope)
             except Exception as error:  # each transport has errors of its own
                 postpone(module, delivery_id, subscriber, error)
             else:
-                run(module, "sent", id=delivery_id)
+                keep(module, "sent", id=delivery_id)
             return None
-        handle(subscriber, envelope)
+    except _InMotion as error:
+        keep(module, "postpone", id=delivery_id, error=str(error), in_s=IN_MOTION_PAUSE_S)
+        return None
+    except Refused:
+        raise
     except Exception as error:
         if says_nothing_of_the_event(error):
             postpone(module, delivery_id, subscriber, error)
         else:
             record_failure(module, delivery_id, subscriber, attempts, error)
         return None
-    done = run(module, "succeed", id=delivery_id)
+    done = keep(module, "succeed", id=delivery_id)
     return done[0] if done else None
 
 
 def handle(subscriber: str, envelope: Envelope) -> bool:
     """Run a handler once for this event, in its own transaction. False when it was handled before.
 
-    Raises UnknownSubscriber, UnknownEvent, HandlerInTransaction, and whatever the handler raises.
+    Raises UnknownSubscriber, UnknownEvent, HandlerInTransaction, Refused when its module is not at home here, and
+    whatever the handler raises.
     """
     if still_open := open_transactions():
         raise HandlerInTransaction(
@@ -80,7 +96,7 @@ def handle(subscriber: str, envelope: Envelope) -> bool:
     module = module_of(subscriber)
     with (
         tracing.continued(envelope.traceparent),
-        configuration.operation("handler", subscriber),
+        operation("handler", subscriber),
         transaction(module),
     ):
         if not run(module, "first_time", subscriber=subscriber, event_id=envelope.id):
@@ -92,7 +108,7 @@ def handle(subscriber: str, envelope: Envelope) -> bool:
 def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int, error: Exception | str) -> None:
     """Try again after a pause that doubles, or give up after so many attempts."""
     text = error if isinstance(error, str) else described(error)
-    after = run(
+    after = keep(
         module,
         "fail",
         id=delivery_id,
@@ -108,8 +124,13 @@ def record_failure(module: str, delivery_id: int, subscriber: str, attempts: int
 def postpone(module: str, delivery_id: int, subscriber: str, error: Exception) -> None:
     """Try again within AWAY_PAUSE_S, and never give up: what went wrong says nothing of the event."""
     text = described(error)
-    run(module, "postpone", id=delivery_id, error=text[:2000], in_s=0.2 + random.uniform(0, AWAY_PAUSE_S))  # noqa: S311
+    keep(module, "postpone", id=delivery_id, error=text[:2000], in_s=0.2 + random.uniform(0, AWAY_PAUSE_S))  # noqa: S311
     log.warning("delivery postponed", delivery=delivery_id, subscriber=subscriber, error=text)
+
+
+def keep(module: str, query: str, **parameters: Any) -> Any:
+    """Keep the books of a delivery, in a commit of its own. Raises Refused when the module moved away."""
+    return patiently("bookkeeping", query, lambda: run(module, query, **parameters))
 
 
 def described(error: Exception) -> str:
@@ -134,6 +155,22 @@ def says_nothing_of_the_event(error: Exception) -> bool:
 def pause_s(attempts: int) -> float:
     """Seconds before the next attempt: full jitter under 1, 2, 4 … 300 s, and never under 0.2."""
     return 0.2 + random.uniform(0, min(300.0, 2.0 ** (attempts - 1)))  # noqa: S311
+
+
+class _InMotion(Exception):
+    """The subscriber's module is between two homes."""
+
+
+def _handle_here(subscriber: str, envelope: Envelope) -> Remote | None:
+    """Handled, unless the database said that the module moved: then where it lives now."""
+    try:
+        handle(subscriber, envelope)
+        return None
+    except Refused as refused:
+        remote = None if refused.in_motion else configuration.resolve(module_of(subscriber))
+        if remote is None:
+            raise _InMotion(str(refused)) from refused
+        return remote
 
 
 def _envelope(

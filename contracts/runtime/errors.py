@@ -7,6 +7,7 @@
     ├── UndeclaredError       the implementation raised what the contract does not declare
     ├── UnknownEvent          no contract publishes this event type
     ├── UnknownSubscriber     no handler has this name
+    ├── Refused               its database took no write: the module is moving, or lives elsewhere
     ├── KeyReused             an idempotency key came again with another body
     └── BoundaryViolation     code that would mean something else once the module is a service
         ├── CallInTransaction
@@ -14,6 +15,24 @@
 
 A domain error declared in a contract file (`ERRORS`) is none of these: it crosses the boundary as itself.
 """
+
+from typing import Protocol
+
+
+class Refusal(Protocol):
+    """What the composition root's operations tell of a write that was refused."""
+
+    @property
+    def module(self) -> str: ...
+    @property
+    def home(self) -> str:
+        """The unit where the module lives, none while it is in motion."""
+        ...
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def in_motion(self) -> bool: ...
 
 
 class ContractError(Exception):
@@ -46,6 +65,18 @@ class UnknownEvent(ContractError):
 
 class UnknownSubscriber(ContractError):
     """No handler in this unit has this subscriber name."""
+
+
+class Refused(ContractError):
+    """A write was refused because its module is in motion, or lives in another unit.
+
+    `untouched`: nothing was committed before it and nothing done outside.
+    """
+
+    def __init__(self, refusal: "Refusal", *, untouched: bool) -> None:
+        self.module, self.home, self.epoch = refusal.module, refusal.home, refusal.epoch
+        self.in_motion, self.untouched = refusal.in_motion, untouched
+        super().__init__(f"{self.module} is in motion" if self.in_motion else f"{self.module} lives in {self.home}")
 
 
 class KeyReused(ContractError):

@@ -10,6 +10,8 @@ from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, module_of
 from contracts.runtime.dispatch import deliver, described, drain_key, handle, record_failure
 from contracts.runtime.envelope import Envelope
+from contracts.runtime.errors import Refused
+from contracts.runtime.following import operation
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
 
 log = structlog.get_logger(__name__)
@@ -31,11 +33,15 @@ class RelayFailed(Exception):
 
 @shared_task(ignore_result=True)
 def relay_all() -> None:
-    """Relay the events of every module in this unit. One whose database is away does not hold up the others."""
+    """Relay the events of every module that lives here. One whose database is away does not hold up the others."""
     failed = []
     for module in sorted(configuration.modules):
         try:
-            relay(module)
+            if configuration.at_home(module):
+                with operation("relay", module):
+                    relay(module)
+        except Refused as refused:
+            log.info("relay stands by", module=module, home=refused.home)
         except Exception:
             log.exception("relay failed", module=module)
             failed.append(module)
@@ -84,6 +90,8 @@ def receive(*, publisher: str, publisher_unit: str, delivery_id: int, subscriber
     error = ""
     try:
         handle(subscriber, msgspec.json.decode(envelope, type=Envelope))
+    except Refused:
+        raise  # follows the subscriber's module
     except Exception as problem:
         error = described(problem)
     current_app.send_task(
@@ -110,7 +118,12 @@ def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str
 def purge_all() -> None:
     """Delete events that are done, inbox entries that no replay can need, and old answers to idempotency keys."""
     for module in sorted(configuration.modules):
-        purge(module, days=KEEP_EVENTS_DAYS)
+        try:
+            if configuration.at_home(module):
+                with operation("purge", module):
+                    purge(module, days=KEEP_EVENTS_DAYS)
+        except Refused as refused:
+            log.info("purge stands by", module=module, home=refused.home)
 
 
 def purge(module: str, *, days: int) -> int:

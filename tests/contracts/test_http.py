@@ -193,7 +193,7 @@ def test_a_malformed_call_is_told_what_is_wrong(service: Service) -> None:
     assert "lines" in service.post("inventory/quote", b"{}", authorization=token).text
     assert service.post("inventory/quote", b"{", authorization=token).status_code == 400
     assert service.post("inventory/nothing", authorization=token).status_code == 404
-    assert service.post("orders/facts", authorization=token).status_code == 404
+    assert service.post("orders/facts", authorization=bearer(audience="orders")).status_code == 404
     late = service.post("inventory/stock_differences", b"{}", **{"authorization": token, "x-deadline-ms": "0"})
     assert late.status_code == 503
 

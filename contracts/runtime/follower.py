@@ -1,0 +1,81 @@
+"""The class of every task: one that a database refused goes to the queue of the unit where its module lives."""
+
+import time
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Reject
+from django.db import DatabaseError, InterfaceError
+
+from contracts.runtime.configuration import configuration
+from contracts.runtime.errors import Refused
+from contracts.runtime.following import PATIENCE_S, PAUSE_S, operation
+
+log = structlog.get_logger(__name__)
+
+_RUNTIME = "contracts.runtime.tasks."
+
+
+class FollowingTask(Task):  # type: ignore[type-arg]
+    """A task is an operation. Refused, it is tried again while its module is in motion, and then sent on.
+
+    Sent on under the same id, to the queue of the same name at the other unit. A task that is acknowledged late may run
+    twice as it is, so it is sent on whatever it had committed; one that is acknowledged early only if that was nothing.
+    What beat sends is skipped where the module is not at home: beat of the other unit sends its own.
+    """
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._stands_by():
+            log.info("periodic task stands by", task=self.name)
+            return None
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with operation("task", self.name):
+                    return super().__call__(*args, **kwargs)
+            except Refused as refused:
+                if not self._may_run_again(refused):
+                    raise
+                if not refused.in_motion or time.monotonic() >= end:
+                    self._send_on(refused, args, kwargs)
+                    return None
+            time.sleep(PAUSE_S)
+
+    def _stands_by(self) -> bool:
+        module = _module_of(self.name)
+        if module not in configuration.modules or self.name not in _periodic(self.app):
+            return False
+        try:
+            return not configuration.at_home(module)
+        except (DatabaseError, InterfaceError):
+            return False  # the task itself finds out
+
+    def _may_run_again(self, refused: Refused) -> bool:
+        of_the_module = _module_of(self.name) in (refused.module, "")
+        return of_the_module and (refused.untouched or bool(self.acks_late))
+
+    def _send_on(self, refused: Refused, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """To the home's queue; while no home is known, to the end of this one. Put back if the broker is away."""
+        if self.request.called_directly:
+            raise refused
+        here = str((self.request.delivery_info or {}).get("routing_key", ""))
+        unit = configuration.unit
+        own = here == unit or here.startswith(f"{unit}_")
+        queue = f"{refused.home}{here.removeprefix(unit)}" if own and refused.home else here
+        try:
+            self.apply_async(args, kwargs, task_id=self.request.id, queue=queue, retry=False)
+        except Exception as error:  # each transport has errors of its own
+            raise Reject(error, requeue=True) from error
+        log.info("task sent on", task=self.name, id=self.request.id, queue=queue, module=refused.module)
+
+
+def _module_of(task: str) -> str:
+    """`inventory` of `modules.inventory.tasks.…`; nothing for the runtime's own, which serve every module."""
+    return "" if task.startswith(_RUNTIME) else task.rsplit(".tasks.", 1)[0].rpartition(".")[2]
+
+
+def _periodic(app: Any) -> set[str]:
+    return {entry["task"] for entry in app.conf.beat_schedule.values()}
