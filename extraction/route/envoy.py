@@ -123,24 +123,27 @@ class Envoy:
 
     def _apply(self, routing: Routing, timeout_s: float) -> None:
         former = self.routing()
-        refused = _Refusals(self.admin, self._log)
+        refusals = _Refusals(self.admin, self._log)
         try:
-            self._advance(former, routing, refused, timeout_s)
-        except (Rejected, EnvoyAway):
+            self._advance(former, routing, refusals, timeout_s)
+        except Rejected as error:
+            self._restore(former, timeout_s)
+            raise Rejected(f"{error} {refusals.reason()}") from None
+        except EnvoyAway:
             self._restore(former, timeout_s)
             raise
 
-    def _advance(self, former: Routing, routing: Routing, refused: "_Refusals", timeout_s: float) -> None:
+    def _advance(self, former: Routing, routing: Routing, refusals: "_Refusals", timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
         version = _version()
         before, after = clusters(former), clusters(routing)
         # A route to a cluster that is not there yet is refused; a cluster taken from under a route costs requests.
         self._write_clusters(_union(before, after), f"{version}-both")
-        self._await([CLUSTER_SOURCE], f"{version}-both", refused, end)
+        self._await([CLUSTER_SOURCE], f"{version}-both", refusals, end)
         self._write_routes(routing, version)
-        self._await(ROUTE_SOURCES, version, refused, end)
+        self._await(ROUTE_SOURCES, version, refusals, end)
         self._write_clusters(after, version)
-        self._await([CLUSTER_SOURCE], version, refused, end)
+        self._await([CLUSTER_SOURCE], version, refusals, end)
         self._remember(routing)
 
     def _restore(self, former: Routing, timeout_s: float) -> None:
@@ -154,11 +157,11 @@ class Envoy:
         with suppress(EnvoyAway, Rejected):
             self._await([CLUSTER_SOURCE], version, _Refusals(self.admin, self._log), end)
 
-    def _await(self, sources: Iterable[str], version: str, refused: "_Refusals", end: float) -> None:
+    def _await(self, sources: Iterable[str], version: str, refusals: "_Refusals", end: float) -> None:
         waited_for = {f"{source}.version_text": version for source in sources}
         while True:
             stats = self.admin.stats(SEEN)
-            refused.check(stats)
+            refusals.check(stats)
             if waited_for.items() <= stats.items() and stats["cluster_manager.warming_clusters"] == "0":
                 return
             if time.monotonic() > end:
@@ -199,9 +202,10 @@ class _Refusals:
     def check(self, stats: dict[str, str]) -> None:
         """Raise Rejected if a counter grew."""
         if _refusals(stats) != self.before:
-            raise Rejected(f"Envoy refuses the routing, the former one still holds. {self._reason()}")
+            raise Rejected("Envoy refuses the routing, the former one holds; correct it and apply it again.")
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """In Envoy's words. Its log is written now and then: look only when all is as it was."""
         end = time.monotonic() + 1
         while time.monotonic() < end:
             with self.log.open("rb") as file:

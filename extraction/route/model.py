@@ -117,7 +117,7 @@ class Routing:
             )
 
     def _check_known(self, unit: str, what: str) -> None:
-        if unit not in self.units:
+        if not self.units.get(unit):
             known = ", ".join(sorted(self.units)) or "none"
             raise RoutingError(
                 f"{what} is {unit!r}, a unit without endpoints (known: {known}); add it with with_unit()"
