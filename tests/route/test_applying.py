@@ -158,6 +158,18 @@ def test_envoy_started_again_routes_as_before(edge: Edge) -> None:
         process.wait()
 
 
+def test_a_second_envoy_does_not_share_the_port(edge: Edge) -> None:
+    directory = edge.envoy.directory / "second"
+    second = Envoy(directory, host="127.0.0.1", port=edge.envoy.port, internal_port=free_port(), admin_port=free_port())
+    second.write(edge.envoy.routing())
+    process = subprocess.Popen(second.process().command)
+    try:
+        assert process.wait(10) != 0
+    finally:
+        process.kill()
+    assert "Address already in use" in (directory / "log" / "envoy.log").read_text()
+
+
 def test_connections_to_a_unit_end_before_the_unit_ends_them() -> None:
     assert float(IDLE_TIMEOUT.removesuffix("s")) < serving.keepalive
 
