@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils import timezone
+
+from extraction.platform.protocol import Routes
+from extraction.replicate.removal import remove
+from extraction.stages.errors import Remains
+from extraction.stages.situation import Situation
+from extraction.stages.stage import Gate, Options, Step, Voice
+from extraction.stages.turn import after, at_source
+
+
+class Abort:
+    """The end of a migration that did not happen: the source is as before, the target is gone."""
+
+    name = "abort"
+
+    def gates(self, situation: Situation) -> Iterator[Gate]:
+        yield from after("", situation)
+        if situation.migration is not None:
+            yield from at_source(situation)
+
+    def done(self, situation: Situation) -> str:
+        return ""
+
+    def steps(self, situation: Situation, options: Options) -> list[Step]:
+        module, source, target, platform = situation.module.name, situation.source, situation.target, situation.platform
+
+        def reads(voice: Voice) -> dict[str, Any]:
+            platform.route(Routes(module=module, home=source))
+            return {}
+
+        def part(voice: Voice) -> dict[str, Any]:
+            # What stays on a target that is away goes with its server in the next step, or that step fails.
+            gone = f"the server of {target} is away"
+            left = [line for line in remove(situation.pair) if not line.startswith(gone)]
+            if left:
+                raise Remains(
+                    f"left behind: {'; '.join(left)}; mend that, then: {situation.command('abort')}", left=left
+                )
+            return {"left": []}
+
+        def retire(voice: Voice) -> dict[str, Any]:
+            platform.retire(module, unit=target, tell=voice)
+            return {}
+
+        steps = [Step(f"Giving all reads of {module} to {source}", reads)]
+        if situation.has_done("provision"):
+            steps.append(Step("Taking streams and fence away", part))
+        return [*steps, Step(f"Retiring {target}", retire)]
+
+    def conclude(self, situation: Situation) -> None:
+        migration = situation.open()
+        migration.reads_percent, migration.ended_at = 0, timezone.now()

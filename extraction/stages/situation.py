@@ -1,0 +1,123 @@
+"""A module and its migration as they are: what was recorded, and where both databases say that the module lives."""
+
+import secrets
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import psycopg
+from django.db.models import Q
+
+from extraction import project
+from extraction.models import Migration
+from extraction.placement.database import Objects
+from extraction.platform.database import connect
+from extraction.platform.errors import PlatformError
+from extraction.platform.protocol import Platform
+from extraction.project import Module
+from extraction.replicate.pair import Pair, Side
+from extraction.stages.errors import StageError
+
+ORDER = ("", "provision", "replicate", "verify", "ramp", "cutover")
+"""Stages in the order in which they are done. `rollback` leads from the last one back to before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one side says of where the module lives."""
+
+    unit: str
+    home: str = ""
+    epoch: int = -1
+    problem: str = ""
+    """Why it says nothing."""
+
+
+@dataclass
+class Situation:
+    """A module of this project on its platform, with its open migration if there is one."""
+
+    module: Module
+    platform: Platform
+    migration: Migration | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the open migration again."""
+        self.migration = Migration.objects.using("default").filter(Q(module=self.module.name, ended_at=None)).first()
+
+    def open(self) -> Migration:
+        """The open migration, a new one if there is none."""
+        if self.migration is None:
+            self.migration = Migration.objects.using("default").create(
+                id=secrets.token_hex(3), module=self.module.name, source=self.source, target=self.target
+            )
+        return self.migration
+
+    @property
+    def source(self) -> str:
+        """The unit that the module leaves."""
+        return self.migration.source if self.migration else project.unit()
+
+    @property
+    def target(self) -> str:
+        """The unit that it goes to, named like the module."""
+        return self.migration.target if self.migration else self.module.name
+
+    @property
+    def stage(self) -> str:
+        """The last stage that was done; rollback counts as what it leads back to."""
+        return self.migration.stage if self.migration else ""
+
+    def has_done(self, stage: str) -> bool:
+        """Whether this stage was done and not undone."""
+        return ORDER.index("ramp" if self.stage == "rollback" else self.stage) >= ORDER.index(stage)
+
+    @property
+    def source_url(self) -> str:
+        """The administrator's, on a direct connection."""
+        return self.platform.admin_url(self.source, self.module.name)
+
+    @cached_property
+    def pair(self) -> Pair:
+        """Both databases. Raises PlatformError where one was not provided yet."""
+        migration = self.open()
+        return Pair(
+            id=migration.id,
+            module=self.module.name,
+            schema=self.module.schema,
+            source=Side(unit=self.source, url=self.source_url),
+            target=Side(unit=self.target, url=self.platform.admin_url(self.target, self.module.name)),
+        )
+
+    def places(self) -> tuple[Place, ...]:
+        """What the sides say, the source first; the target only where it was provided."""
+        found = [self._place(self.source)]
+        if self.migration is not None and self.has_done("provision"):
+            found.append(self._place(self.target))
+        return tuple(found)
+
+    def home(self) -> str:
+        """Where the module lives: what the newest row says. Raises StageError when nobody answers."""
+        places = [place for place in self.places() if not place.problem]
+        if not places:
+            raise StageError(
+                f"no database of {self.module.name} says where it lives ({self.places()[0].problem}); bring the server "
+                f"back, then: {self.command('status')}"
+            )
+        return max(places, key=lambda place: place.epoch).home
+
+    def command(self, stage: str) -> str:
+        """What to type for this stage."""
+        return f"manage.py extract {stage} {self.module.name}"
+
+    def _place(self, unit: str) -> Place:
+        try:
+            with connect(self.platform.admin_url(unit, self.module.name)) as connection:
+                row = connection.execute(Objects(self.module.name, self.module.schema).query("read")).fetchone()
+        except PlatformError as error:
+            return Place(unit, problem=str(error))
+        except psycopg.Error as error:
+            return Place(unit, problem=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        return Place(unit, home=row[0], epoch=row[1]) if row else Place(unit, problem="it has no placement row")
