@@ -1,5 +1,6 @@
 """The routing changes while requests run; a change is whole, seen when it returns, or refused."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -112,21 +113,35 @@ def test_what_envoy_took_of_a_refused_routing_is_taken_back(edge: Edge) -> None:
 
 
 def test_changes_of_several_processes_do_not_lose_each_other(edge: Edge) -> None:
-    script = """
-import sys
-from pathlib import Path
-from extraction.route.envoy import Envoy
-from extraction.route.model import Endpoint
-directory, port, internal, admin, name = sys.argv[1:]
-envoy = Envoy(Path(directory), host="127.0.0.1", port=int(port), internal_port=int(internal), admin_port=int(admin))
+    changes = """
 for number in range(10):
     envoy.change(lambda routing: routing.with_unit(f"{name}{number}", Endpoint("127.0.0.1", 1000 + number)))
 """
-    envoy = edge.envoy
-    given = [str(envoy.directory), *(str(port) for port in (envoy.port, envoy.internal_port, envoy.admin_port))]
-    processes = [subprocess.Popen([sys.executable, "-c", script, *given, name], cwd=ROOT) for name in ("a", "b")]
+    processes = [elsewhere(edge, changes, name) for name in ("a", "b")]
     assert [process.wait(60) for process in processes] == [0, 0]
-    assert {f"{name}{number}" for name in "ab" for number in range(10)} <= set(envoy.routing().units)
+    assert {f"{name}{number}" for name in "ab" for number in range(10)} <= set(edge.envoy.routing().units)
+
+
+def test_a_change_that_was_killed_in_the_middle_is_made_again_without_a_lost_request(edge: Edge) -> None:
+    move = """
+class Killed(Envoy):
+    def _write_routes(self, routing, version):
+        super()._write_routes(routing, version)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Killed(envoy.directory, host="127.0.0.1", port=envoy.port, internal_port=envoy.internal_port,
+       admin_port=envoy.admin_port).change(
+    lambda routing: routing.with_unit("late", routing.units["inventory"][0]).with_module(
+        ModuleRoutes(module="inventory", urls=("/api/inventory/",), home="late")))
+"""
+    with load(edge) as answers:
+        assert elsewhere(edge, move, "once").wait(30) == -signal.SIGKILL
+        assert eventually(lambda: answers[-1].served_by == "inventory")
+        edge.split(100)
+        seen = len(answers)
+        assert eventually(lambda: len(answers) > seen + 100)
+    assert {answer.code for answer in answers} == {200}
+    assert "late" not in edge.envoy.routing().units
 
 
 def test_a_change_without_envoy_says_so_and_changes_nothing(edge: Edge) -> None:
@@ -172,6 +187,21 @@ def test_a_second_envoy_does_not_share_the_port(edge: Edge) -> None:
 
 def test_connections_to_a_unit_end_before_the_unit_ends_them() -> None:
     assert float(IDLE_TIMEOUT.removesuffix("s")) < serving.keepalive
+
+
+def elsewhere(edge: Edge, code: str, name: str) -> subprocess.Popen[bytes]:
+    """Another process that runs this code with an `envoy` of its own."""
+    start = """
+import os, signal, sys
+from pathlib import Path
+from extraction.route.envoy import Envoy
+from extraction.route.model import Endpoint, ModuleRoutes
+directory, port, internal, admin, name = sys.argv[1:]
+envoy = Envoy(Path(directory), host="127.0.0.1", port=int(port), internal_port=int(internal), admin_port=int(admin))
+"""
+    envoy = edge.envoy
+    given = [str(envoy.directory), *(str(port) for port in (envoy.port, envoy.internal_port, envoy.admin_port)), name]
+    return subprocess.Popen([sys.executable, "-c", start + code, *given], cwd=ROOT)
 
 
 @contextmanager
