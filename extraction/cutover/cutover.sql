@@ -9,7 +9,8 @@ select set_config('lock_timeout', %(lock)s, true), set_config('synchronous_commi
                  || set_config('statement_timeout', %(pause)s, true) end
 
 -- name: flush
--- Replication sends what is on disk: a heartbeat that waits for the next flush would be late.
+-- Replication sends what is on disk: a heartbeat that waits for the next flush would be late. And sequences of the other
+-- side that were moved in memory alone were back at 1 after its crash.
 select set_config('synchronous_commit', 'on', false)
 
 -- name: holders

@@ -76,7 +76,8 @@ def still(pair: Pair, *, home: str, max_pause_ms: int, command: str) -> Iterator
         limited(HUNG_AFTER_S + max_pause_ms / 1000, lock, beats, elsewhere),
     ):
         try:
-            beats.execute(queries("flush"))
+            for connection in (beats, elsewhere):
+                connection.execute(queries("flush"))
             _check(pair, beats, elsewhere, side, max_pause_ms, command)
             with _locked(Still(pair, side, other, lock, beats, elsewhere, max_pause_ms, command)) as held:
                 yield held

@@ -1,0 +1,352 @@
+import json
+import signal
+import subprocess
+import threading
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from extraction.cutover.errors import Away, Behind, Busy, NotFollowing, UnknownFailpoint
+from extraction.cutover.failpoints import VARIABLE, failpoint
+from extraction.cutover.sequences import GAP, Position, Sequence, beyond
+from extraction.cutover.switch import switch
+from extraction.cutover.verify import verify
+from extraction.replicate.pair import Pair, Side
+from extraction.replicate.stream import follow, prepare, start
+from tests.extraction.conftest import Servers, as_owner, connect, wait_for
+from tests.extraction.coordinator import coordinator
+from tests.extraction.writers import Writers
+
+PRODUCT = "insert into product (name, price) values ('one more', 1)"
+WITH_LOCK = """
+  select pid from pg_locks
+  where locktype = 'advisory' and mode = 'ExclusiveLock' and granted = %s
+    and database = (select oid from pg_database where datname = current_database())"""
+
+
+@pytest.fixture
+def joined(pair: Pair) -> Pair:
+    """Both sides follow each other."""
+    prepare(pair)
+    start(pair)
+    follow(pair, tell=print, timeout_s=60)
+    return pair
+
+
+def place(pair: Pair, side: Side) -> Any:
+    with connect(side) as admin:
+        return admin.execute(pair.objects.query("read")).fetchone()
+
+
+def places(pair: Pair) -> list[Any]:
+    return [place(pair, side) for side in (pair.source, pair.target)]
+
+
+def can_write(side: Side) -> bool:
+    try:
+        with as_owner(side) as owner:
+            owner.execute(PRODUCT)
+    except psycopg.Error as error:
+        if error.sqlstate in ("MV001", "MV002"):
+            return False
+        raise
+    return True
+
+
+def holders(side: Side, *, granted: bool = True) -> list[int]:
+    """Who has, or waits for, the lock of a switch."""
+    with connect(side) as admin:
+        return [pid for (pid,) in admin.execute(WITH_LOCK, (granted,)).fetchall()]
+
+
+def stopped(process: subprocess.Popen[str]) -> bool:
+    """Whether it has reached a failpoint that stops it."""
+    with open(f"/proc/{process.pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The Switch that the process printed."""
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    return dict(json.loads(printed))
+
+
+def test_moves_there_and_back(joined: Pair) -> None:
+    there = switch(joined, to="inventory")
+    assert (there.from_unit, there.to_unit, there.epoch) == ("monolith", "inventory", 1)
+    assert 0 < there.lock_to_commit_ms <= there.lock_to_open_ms
+    assert there.began_at < there.opened_at
+    assert not can_write(joined.source)
+    assert can_write(joined.target)
+    assert switch(joined, to="monolith").epoch == 2
+    assert can_write(joined.source)
+    assert not can_write(joined.target)
+    assert verify(joined).equal
+
+
+def test_rows_get_numbers_that_were_never_given(joined: Pair) -> None:
+    for home, to in (("monolith", "inventory"), ("inventory", "monolith"), ("monolith", "inventory")):
+        with as_owner(joined.side(home)) as owner:
+            for _ in range(3):
+                owner.execute("insert into product (name, price) values ('numbered', 1)")
+                owner.execute("insert into ticket (writer, number) select 1, count(*) from ticket")
+                owner.execute("insert into movement (at, quantity) values ('2026-01-01 00:00+00', 1)")
+            drawn = owner.execute("select nextval('product_id_seq')").fetchone()
+        switch(joined, to=to)
+        with as_owner(joined.side(to)) as owner:
+            # Drawn before the switch, and used after it by somebody who followed the module.
+            owner.execute("insert into product (id, name, price) values (%s, 'drawn before', 1)", drawn)
+            for _ in range(3):
+                owner.execute("insert into product (name, price) values ('numbered', 1)")
+    assert verify(joined).equal
+
+
+def test_a_repeated_switch_changes_nothing_and_says_so(joined: Pair) -> None:
+    switch(joined, to="inventory")
+    with as_owner(joined.target) as owner:
+        first = [owner.execute(PRODUCT + " returning id").fetchone() for _ in range(50)]
+    told: list[str] = []
+    again = switch(joined, to="inventory", tell=told.append)
+    assert (again.attempts, again.epoch) == (0, 1)
+    assert told == ["inventory lives in inventory already, since epoch 1"]
+    with as_owner(joined.target) as owner:
+        second = [owner.execute(PRODUCT + " returning id").fetchone() for _ in range(50)]
+    assert len({*first, *second}) == 100
+
+
+def test_refuses_a_table_that_came_after_the_stream(joined: Pair) -> None:
+    for side in (joined.source, joined.target):
+        with as_owner(side) as owner:
+            owner.execute("create table late (id int primary key)")
+    with pytest.raises(NotFollowing, match=r"table late .*run: manage.py extract replicate inventory"):
+        switch(joined, to="inventory")
+    assert places(joined) == [("monolith", 0)] * 2
+
+
+def test_refuses_while_a_table_is_still_copied(joined: Pair) -> None:
+    for side in (joined.source, joined.target):
+        with as_owner(side) as owner:
+            owner.execute("create table late (id int primary key)")
+    with as_owner(joined.source) as owner:
+        owner.execute("insert into late values (1)")
+    prepare(joined)
+    with connect(joined.target) as blocker, blocker.transaction():
+        blocker.execute("lock table inventory.late in share mode")
+        start(joined)
+        with pytest.raises(NotFollowing, match=r"table late does not follow yet \(state [id]\)"):
+            switch(joined, to="inventory")
+    follow(joined, tell=print, timeout_s=60)
+    assert switch(joined, to="inventory").epoch == 1
+    with connect(joined.target) as target:
+        assert target.execute("select count(*) from inventory.late").fetchone() == (1,)
+
+
+def test_waits_within_the_pause_for_a_large_insert_that_was_just_committed(joined: Pair) -> None:
+    with as_owner(joined.source) as owner:
+        owner.execute("insert into product (name, price) select 'large', n from generate_series(1, 200000) n")
+    moved = switch(joined, to="inventory", max_pause_ms=300)
+    with connect(joined.target) as target:
+        assert target.execute("select count(*) from inventory.product where name = 'large'").fetchone() == (200_000,)
+    assert moved.lock_to_commit_ms <= 300
+    assert can_write(joined.target)
+
+
+def test_names_a_long_transaction_and_holds_nobody_up(joined: Pair) -> None:
+    with as_owner(joined.source) as owner, owner.transaction():
+        owner.execute(PRODUCT)
+        told: list[str] = []
+        with pytest.raises(Busy, match=rf"pid {owner.info.backend_pid} of shop_inventory .*open for \d+ ms") as refused:
+            switch(joined, to="inventory", max_pause_ms=100, attempts=3, tell=told.append)
+        assert str(refused.value).endswith("run: manage.py extract cutover inventory")
+        assert len(told) == 2
+    assert places(joined) == [("monolith", 0)] * 2
+    assert switch(joined, to="inventory", max_pause_ms=100).epoch == 1
+
+
+def test_names_who_holds_the_stream_up_on_the_other_side(joined: Pair) -> None:
+    with connect(joined.target) as blocker, blocker.transaction():
+        blocker.execute("lock table inventory.inventory_heartbeat in exclusive mode")
+        with pytest.raises(Behind, match=f"there it waits for pid {blocker.info.backend_pid} of postgres"):
+            switch(joined, to="inventory", attempts=2)
+        assert places(joined) == [("monolith", 0)] * 2
+        assert can_write(joined.source)
+
+
+def test_gives_the_lock_back_when_the_other_side_falls_behind_under_it(joined: Pair) -> None:
+    """What is proven before the lock does not stay true: the proof under the lock counts."""
+    refused: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            switch(joined, to="inventory", max_pause_ms=6000, attempts=1)
+        except Behind as error:
+            refused.append(error)
+
+    attempting = threading.Thread(target=attempt)
+    with connect(joined.target) as blocker:
+        with as_owner(joined.source) as owner, owner.transaction():
+            owner.execute(PRODUCT)
+            attempting.start()
+            wait_for(lambda: holders(joined.source, granted=False))
+            blocker.execute("begin; lock table inventory.inventory_heartbeat in exclusive mode")
+        attempting.join()
+        assert "did not arrive in inventory" in str(refused[0])
+        assert place(joined, joined.source) == ("monolith", 0)
+        assert can_write(joined.source)
+
+
+def test_ends_a_session_whose_lock_keeps_the_new_home_closed(joined: Pair) -> None:
+    with closing(connect(joined.target)) as idle:
+        idle.execute("begin; select from inventory.inventory_placement for update")
+        told: list[str] = []
+        assert switch(joined, to="inventory", tell=told.append).epoch == 1
+        assert told == [
+            f"ended pid {idle.info.backend_pid} of postgres (unnamed), whose lock kept inventory closed",
+        ]
+    assert can_write(joined.target)
+
+
+def test_a_sequence_near_its_end_does_not_stop_the_switch(joined: Pair) -> None:
+    with as_owner(joined.source) as owner:
+        owner.execute("select setval('ticket_id_seq', 32760)")
+    switch(joined, to="inventory")
+    with as_owner(joined.target) as owner:
+        for number in range(7):
+            owner.execute("insert into ticket (writer, number) values (2, %s)", (number,))
+        with pytest.raises(psycopg.errors.SequenceGeneratorLimitExceeded):
+            owner.execute("insert into ticket (writer, number) values (2, 7)")
+
+
+def test_a_sequence_that_ends_earlier_on_the_other_side_is_refused_before_the_commit(joined: Pair) -> None:
+    with as_owner(joined.target) as owner:
+        owner.execute("alter sequence product_id_seq maxvalue 100")
+    with pytest.raises(NotFollowing, match=r"product_id_seq.*run: manage.py extract cutover inventory"):
+        switch(joined, to="inventory")
+    assert places(joined) == [("monolith", 0)] * 2
+    assert can_write(joined.source)
+
+
+@pytest.mark.parametrize(
+    ("step", "cycles", "ours", "theirs", "expected"),
+    [
+        (1, False, Position(10, True), Position(1, False), Position(11 + GAP, False)),
+        (1, False, Position(500, False), Position(1, False), Position(500 + GAP, False)),
+        (1, False, Position(10, True), Position(11 + GAP, False), None),
+        (1, False, Position(10, True), Position(900, True), None),
+        (1, False, Position(995, True), Position(1, False), Position(996, False)),
+        (1, False, Position(1000, True), Position(1, False), Position(1000, True)),
+        (1, False, Position(1000, True), Position(1000, True), None),
+        (5, False, Position(10, True), Position(1, False), Position(15 + 5 * GAP, False)),
+        (-1, False, Position(-10, True), Position(-1, False), Position(-11 - GAP, False)),
+        (-1, False, Position(-10, True), Position(-900, True), None),
+        (1, True, Position(3, True), Position(900, True), Position(3, True)),
+        (1, True, Position(3, True), Position(3, True), None),
+    ],
+)
+def test_sequences_move_past_the_homes_and_never_back(
+    step: int, cycles: bool, ours: Position, theirs: Position, expected: Position | None
+) -> None:
+    assert beyond(Sequence("s", "n", step, -1000, 1000, cycles), ours, theirs) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "has_moved"),
+    [
+        ("cutover.before_lock", False),
+        ("cutover.locked", False),
+        ("cutover.before_commit", False),
+        ("cutover.after_commit", True),
+    ],
+)
+def test_a_killed_switch_leaves_one_home_and_may_be_run_again(joined: Pair, name: str, has_moved: bool) -> None:
+    with Writers(joined) as writers:
+        with coordinator(joined, failpoint=name, to="inventory") as process:
+            assert process.wait(timeout=60) == -signal.SIGKILL
+        expected = ("inventory", 1) if has_moved else ("monolith", 0)
+        wait_for(lambda: places(joined) == [expected] * 2)
+        wait_for(lambda: can_write(joined.side(expected[0])))
+        again = switch(joined, to="inventory")
+        assert (again.epoch, again.attempts > 0) == (1, not has_moved)
+    assert places(joined) == [("inventory", 1)] * 2
+    writers.check()
+
+
+def test_a_stopped_coordinator_holds_writers_up_no_longer_than_the_pause(joined: Pair) -> None:
+    with coordinator(joined, failpoint="cutover.locked:stop", to="inventory", max_pause_ms=400) as process:
+        wait_for(lambda: stopped(process))
+        wait_for(lambda: can_write(joined.source))
+        assert stopped(process)
+        assert places(joined) == [("monolith", 0)] * 2
+
+
+def test_a_coordinator_that_was_stopped_too_long_tries_again(joined: Pair) -> None:
+    options = {"failpoint": "cutover.before_commit:stop", "to": "inventory", "max_pause_ms": 2000, "attempts": 1}
+    with coordinator(joined, **options) as process:
+        wait_for(lambda: stopped(process))
+        wait_for(lambda: can_write(joined.source))
+        process.send_signal(signal.SIGCONT)
+        printed, _ = process.communicate(timeout=60)
+    assert printed.startswith("Behind: the connection to monolith broke before the commit, and nothing has changed")
+    assert places(joined) == [("monolith", 0)] * 2
+
+
+def test_a_target_that_is_down_changes_nothing(joined: Pair, servers: Servers) -> None:
+    servers.target.stop()
+    with pytest.raises(Away, match=r"the database of inventory does not answer .*manage.py extract cutover inventory"):
+        switch(joined, to="inventory")
+    assert place(joined, joined.source) == ("monolith", 0)
+    assert can_write(joined.source)
+
+
+def test_a_target_that_goes_down_under_the_lock_changes_nothing(joined: Pair, servers: Servers) -> None:
+    with coordinator(joined, failpoint="cutover.locked:stop", to="inventory", max_pause_ms=60_000) as process:
+        wait_for(lambda: stopped(process))
+        servers.target.stop(how="crash")
+        assert not can_write(joined.source)
+        process.send_signal(signal.SIGCONT)
+        printed, _ = process.communicate(timeout=60)
+    assert printed.startswith("Away: the database of inventory does not answer")
+    assert place(joined, joined.source) == ("monolith", 0)
+    assert can_write(joined.source)
+
+
+def test_a_target_that_goes_down_after_the_commit_opens_when_it_is_back(joined: Pair, servers: Servers) -> None:
+    with closing(connect(joined.target)) as blocker:
+        # Keeps the row out until the server is down.
+        blocker.execute("begin; select from inventory.inventory_placement for update")
+        options = {"failpoint": "cutover.after_commit:stop", "to": "inventory", "open_within_s": 1}
+        with coordinator(joined, **options) as process:
+            wait_for(lambda: stopped(process))
+            servers.target.stop(how="crash")
+            process.send_signal(signal.SIGCONT)
+            printed, _ = process.communicate(timeout=60)
+    assert printed.startswith("NotOpen: inventory has moved to inventory (epoch 1)")
+    assert place(joined, joined.source) == ("inventory", 1)
+    assert not can_write(joined.source)
+    servers.target.start()
+    wait_for(lambda: place(joined, joined.target) == ("inventory", 1))
+    assert can_write(joined.target)
+    assert switch(joined, to="inventory").attempts == 0
+    assert verify(joined).equal
+
+
+def test_waits_for_a_target_that_comes_back_after_the_commit(joined: Pair, servers: Servers) -> None:
+    with closing(connect(joined.target)) as blocker:
+        blocker.execute("begin; select from inventory.inventory_placement for update")
+        with coordinator(joined, failpoint="cutover.after_commit:stop", to="inventory", open_within_s=60) as process:
+            wait_for(lambda: stopped(process))
+            servers.target.stop(how="crash")
+            process.send_signal(signal.SIGCONT)
+            servers.target.start()
+            assert outcome(process)["epoch"] == 1
+    assert places(joined) == [("inventory", 1)] * 2
+
+
+def test_an_unknown_failpoint_is_refused_at_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in ("cutover.lokced", "cutover.locked:pause"):
+        monkeypatch.setenv(VARIABLE, asked)
+        with pytest.raises(UnknownFailpoint, match=r"cutover\.before_commit"):
+            failpoint("cutover.before_lock")
