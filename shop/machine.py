@@ -6,12 +6,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 
-from extraction.platform.errors import ProcessFailed
+from extraction.platform.errors import NotRunning, ProcessFailed
+from extraction.platform.local.lock import locked
 from extraction.platform.local.postgres import Postgres
 from extraction.platform.local.supervision import Supervisor, tethered
 from shop import edge, environment, processes
@@ -38,12 +40,24 @@ class Machine:
 
     @classmethod
     def attached(cls, state: Path, *, given: Mapping[str, str]) -> Self:
-        """To what another process runs. Raises NotRunning."""
-        return cls(state, Supervisor(state, directory=settings.BASE_DIR).attach(), given=given)
+        """To what another process runs. Raises NotRunning, also while that one starts."""
+        machine = cls(state, Supervisor(state, directory=settings.BASE_DIR).attach(), given=given)
+        if not machine.started.exists():
+            raise NotRunning(f"manage.py up is still starting in {state}; wait until it answers, then again")
+        return machine
+
+    @property
+    def started(self) -> Path:
+        """Is there while `up` has started everything."""
+        return self.supervisor.run / "started"
 
     def envoy(self) -> "Envoy":
         """The edge. Raises NotRunning."""
         return edge.envoy(self.state, edge.address(self.state))
+
+    def alone(self, unit: str) -> AbstractContextManager[None]:
+        """Nobody else starts, deploys or retires the unit meanwhile. Raises AlreadyRunning."""
+        return locked(self.records.folder(unit), remedy="or wait until it is done")
 
     def variables_file(self, unit: str) -> Path:
         """Where the unit's variables stand; they hold secrets."""

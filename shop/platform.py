@@ -218,7 +218,8 @@ class Shop:
         owners, urls = self._databases(admin_url)
         everyone = owners + [_owner(schema, urls[_variable(schema)]) for schema in self._schemas_of_the_environment()]
         self._write_environment(urls)
-        self._migrated.unlink(missing_ok=True)
+        for marker in (self._migrated, self._machine.started):
+            marker.unlink(missing_ok=True)
         (self.state / "static").mkdir(exist_ok=True)
         shutil.rmtree(temporary(self._supervisor.run), ignore_errors=True)
         unit, others = self._record(), self._others()
@@ -244,8 +245,9 @@ class Shop:
         with self._step("First answer"):
             self._wait_until_healthy(60, check=lambda: self._supervisor.check("web"))
         for other in others:
-            with self._step(f"Unit {other.name}"):
+            with self._step(f"Unit {other.name}"), self._machine.alone(other.name):
                 bring_back(self._machine, other)
+        self._machine.started.touch()
 
     def _record(self) -> Unit:
         """The shop's own unit, on record as it is about to start."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from extraction.platform.local.supervision import Process
-from shop.records import Unit
+from shop.records import SECOND, Unit
 
 ERRAND_THREADS = 4
 """They wait for somebody outside, so threads do."""
@@ -58,7 +58,7 @@ def _worker(
         name=name,
         command=(
             *(sys.executable, "-m", "celery", "--app", "shop.celery", "worker"),
-            *("--queues", queue, "--hostname", f"{queue}@{unit.release}", *options),
+            *("--queues", queue, "--hostname", f"{queue}@local{SECOND if unit.second else ''}", *options),
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
         ),
         environment={

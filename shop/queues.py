@@ -1,5 +1,7 @@
 """A unit's queues in the broker."""
 
+import re
+
 from kombu import Connection, Queue
 from psycopg import sql
 
@@ -21,4 +23,5 @@ def delete_queues(broker_url: str, unit: str) -> None:
 
 
 def _is_of(queue: str, unit: str) -> bool:
-    return queue in (unit, f"{unit}_errands")
+    """A queue of tasks, or one by which a worker of the unit is asked how it does."""
+    return re.fullmatch(rf"{re.escape(unit)}(_errands)?(_local(_b)?_celery_pidbox)?", queue) is not None

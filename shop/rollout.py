@@ -8,7 +8,6 @@ import psutil
 
 from extraction.deploys.records import Deploy, Outcome, record
 from extraction.platform.errors import PlatformError
-from extraction.platform.local.lock import locked
 from extraction.platform.local.ports import free_port
 from extraction.platform.protocol import Tell
 from extraction.route.errors import RouteError
@@ -27,7 +26,8 @@ def roll_out(machine: Machine, name: str, *, tell: Tell) -> Deploy:
     A release that does not start is an outcome: the former one goes on. Raises PlatformError when there is nothing to
     replace or another deploy of the unit is under way.
     """
-    with locked(machine.records.folder(name), remedy="or wait until it is done"):
+    machine.records.get(name)
+    with machine.alone(name):
         old = machine.records.get(name)
         if old.stage != "started":
             raise PlatformError(f"the unit {name} was not started yet; go on with: extract provision {name}")
@@ -70,10 +70,13 @@ def _settle(machine: Machine, unit: Unit) -> None:
 
 
 def _replace(machine: Machine, old: Unit, new: Unit, tell: Tell) -> None:
-    tell("Migrations")
-    machine.migrate(new.name)
     tell(f"Release {new.release} of {new.name} starts beside {old.release}")
-    machine.start_web(new)
+    # It reads its imports while the migrations run, and opens its port when they are done.
+    migrated = machine.supervisor.run / f"{new.web}.migrated"
+    migrated.unlink(missing_ok=True)
+    machine.start_web(new, wait_for=migrated)
+    machine.migrate(new.name)
+    migrated.touch()
     machine.start_workers(new)
     machine.wait_for_web(new)
     machine.wait_for_workers(new)

@@ -9,7 +9,6 @@ from django.conf import settings
 
 from extraction.platform.database import drop_database, drop_roles, with_database
 from extraction.platform.errors import PlatformError, ProcessFailed, ServerUnreachable
-from extraction.platform.local.lock import locked
 from extraction.platform.protocol import Attempts, Routes, Tell
 from extraction.route.errors import RouteError
 from extraction.route.model import ModuleRoutes, Routing
@@ -76,29 +75,10 @@ class LocalPlatform:
         if unit == settings.ORIGIN_UNIT:
             raise PlatformError(f"{unit} is where the modules come from; stop it with Ctrl-C where manage.py up runs")
         with self._alone(unit) as machine:
-            found = machine.records.find(unit)
-            if found is None:
-                return
-            machine.envoy().change(lambda routing: _without(routing, unit))
-            tell(f"Processes of {unit}")
-            machine.end([replace(found, second=second).process(role) for second in (False, True) for role in ROLES])
-            tell(f"Queues of {unit}")
-            delete_queues(environment.read(machine.variables_file(unit)).get("BROKER_URL", ""), unit)
-            tell(f"Database of {unit}")
-            if found.is_embedded:
-                machine.end([postgres_name(unit)])
-            else:
-                url = provision.admin_url(machine, found)
-                drop_database(url, provision.database_name(unit))
-                drop_roles(url, list(provision.roles(found).values()))
-            # The record goes with the folder, its last file: a kill before that leaves a unit to retire.
             folder = machine.records.folder(unit)
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name not in KEPT_TO_THE_END:
-                    path.unlink()
-            machine.records.forget(unit)
+            found = machine.records.find(unit)
+            if found is not None:
+                self._take_away(machine, found, tell)
         shutil.rmtree(folder, ignore_errors=True)
 
     def route(self, routes: Routes) -> None:
@@ -129,6 +109,27 @@ class LocalPlatform:
         with _as_platform_errors():
             return self._machine.envoy().attempts(module, unit)
 
+    def _take_away(self, machine: Machine, found: Unit, tell: Tell) -> None:
+        unit = found.name
+        machine.envoy().change(lambda routing: _without(routing, unit))
+        tell(f"Processes of {unit}")
+        machine.end([replace(found, second=second).process(role) for second in (False, True) for role in ROLES])
+        tell(f"Queues of {unit}")
+        delete_queues(environment.read(machine.variables_file(unit)).get("BROKER_URL", ""), unit)
+        tell(f"Database of {unit}")
+        if found.is_embedded:
+            machine.end([postgres_name(unit)])
+        else:
+            url = provision.admin_url(machine, found)
+            drop_database(url, provision.database_name(unit))
+            drop_roles(url, list(provision.roles(found).values()))
+        # The record is the last file to go: a kill before that leaves a unit to retire.
+        for path in machine.records.folder(unit).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        machine.variables_file(unit).unlink(missing_ok=True)
+        machine.records.forget(unit)
+
     @property
     def _machine(self) -> Machine:
         return Machine.attached(self.state, given=self.given)
@@ -137,12 +138,11 @@ class LocalPlatform:
     def _alone(self, unit: str) -> Iterator[Machine]:
         """The machine, while nobody deploys or changes the unit."""
         machine = self._machine
-        with _as_platform_errors(), locked(machine.records.folder(unit), remedy="or wait until it is done"):
+        with _as_platform_errors(), machine.alone(unit):
             yield machine
 
 
 ROLES = ("web", "worker", "errands")
-KEPT_TO_THE_END = ("lock", "unit.json", "env")
 
 
 def _without(routing: Routing, unit: str) -> Routing:

@@ -1,11 +1,13 @@
 """Servers and a shop of their own for the tests of the platform, so that they break nothing of the run's."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +61,7 @@ def small_disk(state: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def up(state: Path, *options: str, given: dict[str, str]) -> subprocess.Popen[str]:
+def _up(state: Path, *options: str, given: dict[str, str]) -> subprocess.Popen[str]:
     """`manage.py up` on this state directory, its output to be read."""
     return subprocess.Popen(
         [sys.executable, "manage.py", "up", "--port", "0", "--plain", *options],
@@ -69,6 +71,41 @@ def up(state: Path, *options: str, given: dict[str, str]) -> subprocess.Popen[st
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+class Up:
+    """A running `up` and what it has said so far."""
+
+    def __init__(self, state: Path, *options: str, given: dict[str, str]) -> None:
+        self.state = state
+        self.process = _up(state, *options, given=given)
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.said.extend(iter(self.process.stdout.readline, ""))
+
+    @property
+    def output(self) -> str:
+        return "".join(self.said)
+
+    def url(self) -> str:
+        """Its address, when it says that it answers."""
+        assert eventually(lambda: "Logs" in self.output or self.process.poll() is not None, within_s=60), self.output
+        match = re.search(r"Shop +(http://\S+)/", self.output)
+        assert match, self.output
+        return match[1]
+
+    def pid(self, name: str) -> int:
+        return int((self.state / "run" / f"{name}.pid").read_text().split()[0])
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit status and all that it said."""
+        status = self.process.wait(timeout=40)
+        self._reader.join()
+        return status, self.output
 
 
 def running_for(state: Path) -> list[str]:

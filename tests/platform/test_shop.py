@@ -29,7 +29,7 @@ def serving(state: Path, given: dict[str, str]) -> Iterator[Shop]:
 
 
 def test_a_database_url_takes_the_place_of_the_embedded_server(serving: Shop, own_server: Postgres) -> None:
-    assert set(serving.processes()) == {"web", "worker", "errands"}
+    assert set(serving.processes()) == {"envoy", "web", "worker", "errands"}
     with connect(with_database(own_server.url(), "shop")) as admin:
         owners = admin.execute(
             "select tableowner, count(*) from pg_tables where tablename = 'outbox' group by 1"

@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,44 +17,9 @@ import psutil
 import pytest
 
 from shop.machine import status_of
-from tests.platform.conftest import eventually, running_for, up
+from tests.platform.conftest import Up, eventually, running_for
 
 pytestmark = pytest.mark.timeout(90)
-
-
-class Up:
-    """A running `up` and what it has said so far."""
-
-    def __init__(self, state: Path, *options: str, given: dict[str, str]) -> None:
-        self.state = state
-        self.process = up(state, *options, given=given)
-        self.said: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.said.extend(iter(self.process.stdout.readline, ""))
-
-    @property
-    def output(self) -> str:
-        return "".join(self.said)
-
-    def url(self) -> str:
-        """Its address, when it says that it answers."""
-        assert eventually(lambda: "Logs" in self.output or self.process.poll() is not None, within_s=60), self.output
-        match = re.search(r"Shop +(http://\S+)/", self.output)
-        assert match, self.output
-        return match[1]
-
-    def pid(self, name: str) -> int:
-        return int((self.state / "run" / f"{name}.pid").read_text().split()[0])
-
-    def ended(self) -> tuple[int, str]:
-        """Its exit status and all that it said."""
-        status = self.process.wait(timeout=40)
-        self._reader.join()
-        return status, self.output
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +67,31 @@ def test_manage_commands_work_on_the_shop_that_runs(shop: Up, machine: dict[str,
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_only_units_reach_each_others_calls(shop: Up) -> None:
+    edge = shop.url()
+    units = re.search(r"UNITS_URL='(\S+)'", (shop.state / "env").read_text())
+    assert units
+    assert status_of(f"{edge}/internal/contracts/inventory/quote") == 404
+    assert status_of(f"{units[1]}/inventory/internal/contracts/inventory/quote") == 405  # a GET: it is there
+
+
+def test_an_answer_says_which_release_gave_it(shop: Up) -> None:
+    with urllib.request.urlopen(f"{shop.url()}/healthz") as response:
+        assert response.headers["X-Served-By"] == "monolith/r1"
+
+
+def test_the_log_has_the_address_that_the_edge_saw_not_what_the_client_says(shop: Up) -> None:
+    request = urllib.request.Request(f"{shop.url()}/forged", headers={"X-Forwarded-For": "203.0.113.9"})
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request)
+
+    def lines() -> list[str]:
+        return [line for line in (shop.state / "log" / "web.log").read_text().splitlines() if "GET /forged" in line]
+
+    assert eventually(lines)
+    assert not any("203.0.113.9" in line for line in lines()), lines()
+
+
 def test_a_second_up_says_who_holds_the_state_and_stops(shop: Up, machine: dict[str, str]) -> None:
     shop.url()
     status, said = Up(shop.state, given=machine).ended()
@@ -109,12 +100,12 @@ def test_a_second_up_says_who_holds_the_state_and_stops(shop: Up, machine: dict[
     assert status_of(f"{shop.url()}/healthz") == 200
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "errands", "postgres"])
+@pytest.mark.parametrize("name", ["envoy", "web", "worker", "errands", "postgres"])
 def test_what_is_killed_is_started_again_and_its_children_do_not_go_on(shop: Up, name: str) -> None:
     url = shop.url()
     before = shop.pid(name)
     children = psutil.Process(before).children(recursive=True)
-    assert children or name == "errands"  # which has threads
+    assert children or name in ("envoy", "errands")  # which have threads
     os.kill(before, signal.SIGKILL)
     assert eventually(lambda: shop.pid(name) != before)
     assert eventually(lambda: not any(child.is_running() for child in children)), children
@@ -157,6 +148,23 @@ def test_up_that_is_ended_while_it_starts_leaves_nothing(
     shop.process.send_signal(number)
     assert shop.ended()[0] == {signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}[number]
     assert eventually(lambda: not running_for(state)), running_for(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--port", "99999"), r"99999 is no port; they go from 1 to 65535: --port \d+"),
+        (("--host", "203.0.113.7"), r"'203.0.113.7' is not an address of this machine; .* --host 127.0.0.1"),
+        (("--host", "no.such.host.invalid"), r"'no.such.host.invalid' is none: .* --host 127.0.0.1"),
+        (("--workers", "0"), r"0 web processes serve nobody; start at least one: --workers 1"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told(
+    state: Path, machine: dict[str, str], options: tuple[str, ...], said: str
+) -> None:
+    status, output = Up(state, *options, given=machine).ended()
+    assert status == 1
+    assert re.search(f"CommandError: {said}", output), output
 
 
 def test_a_taken_port_is_told_with_its_holder_and_the_flag(state: Path, machine: dict[str, str]) -> None:
