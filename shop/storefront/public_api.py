@@ -18,12 +18,13 @@ import msgspec
 import stamina
 from django import forms
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
 from contracts.runtime import Remote, Unavailable, tracing
 from contracts.runtime.configuration import configuration
+from contracts.runtime.errors import Refused
+from contracts.runtime.following import patiently
 from contracts.runtime.identity import token_of
 
 ORDERS = "/api/orders/"
@@ -33,7 +34,6 @@ CONNECT_TIMEOUT_S = 0.5
 TRY_AGAIN_FOR_S = 2.0
 ANSWER_WITHIN_S = 5.0
 """All attempts together; somebody looks at a page that loads."""
-_MOVED = "MV001"
 _NOTHING_DONE = (307, 421)
 """The module is no longer where the proxy thinks; it will know in a moment."""
 _TRY_AGAIN = (502, 503, 504)
@@ -50,12 +50,11 @@ def post(request: HttpRequest, path: str, body: dict[str, Any], *, idempotency_k
     remote = configuration.resolve(module)
     if remote is None:
         try:
-            return _here(request, path, raw, idempotency_key)
-        except DatabaseError as error:
-            # Refused, so the view's one transaction is undone, and nothing of it is done twice elsewhere.
-            remote = configuration.resolve(module) if _sqlstate(error) == _MOVED else None
-            if remote is None:
-                raise
+            return patiently("form", f"POST {path}", lambda: _here(request, path, raw, idempotency_key))
+        except Refused as refused:
+            remote = configuration.resolve(module)  # knows now what the refusal said
+            if remote is None or refused.in_motion or not refused.untouched:
+                raise Unavailable(f"POST {path}", str(refused)) from refused
     return _there(request, remote, path, raw, idempotency_key)
 
 
@@ -155,10 +154,6 @@ def _client(pid: int) -> httpx2.Client:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         trust_env=False,
     )
-
-
-def _sqlstate(error: DatabaseError) -> str:
-    return str(getattr(error.__cause__, "sqlstate", ""))
 
 
 def _flat(errors: Any) -> str:
