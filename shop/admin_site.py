@@ -1,5 +1,9 @@
-"""The admin for identities: signs in through the users module, keeps no log of its own."""
+"""The admin for identities: signs in through the users module, keeps no log of its own, and says so when what it would
+change has just moved."""
 
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django import forms
@@ -59,6 +63,9 @@ class ShopAdminSite(AdminSite):
     site_title = site_header = "Shop administration"
     index_title = "Modules"
 
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        return super().admin_view(self._following(view), cacheable)
+
     @method_decorator([never_cache, login_not_required, csrf_protect])
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from contracts.runtime.identity import begin_session
@@ -93,6 +100,23 @@ class ShopAdminSite(AdminSite):
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Passwords belong to the users module."""
         raise Http404
+
+    def _following(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """A page when the fence refuses what no permission refused, for the module has moved within the second."""
+        from contracts.runtime.errors import Refused
+        from contracts.runtime.following import patiently
+
+        @wraps(view)
+        def followed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST":
+                return view(request, *args, **kwargs)
+            try:
+                return patiently("admin", f"POST {request.path}", lambda: view(request, *args, **kwargs))
+            except Refused as refused:
+                context = {**self.each_context(request), "title": "Not changed", "refused": refused}
+                return TemplateResponse(request, "admin/moved.html", context, status=HTTPStatus.CONFLICT)
+
+        return followed
 
     def _target(self, request: HttpRequest) -> str:
         asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")

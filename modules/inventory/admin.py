@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contracts.runtime.admin import ModuleAdmin
+from contracts.runtime.admin import ModuleAdmin, money
 from modules.inventory import service
 from modules.inventory.models import Product, Reservation
 
@@ -18,16 +18,19 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Product
         fields = ["sku", "name", "description", "category", "price_cents", "is_on_sale"]
+        labels = {"price_cents": "Price in cents"}
+        help_texts = {"price_cents": "450 is 4.50 EUR."}
 
 
 @admin.register(Product)
 class ProductAdmin(ModuleAdmin):
     form = ProductForm
-    list_display = ["sku", "name", "category", "price_cents", "is_on_sale", "on_hand", "received"]
+    list_display = ["sku", "name", "category", "price", "is_on_sale", "on_hand", "received"]
     list_filter = ["is_on_sale", "category"]
     list_select_related = ["stock"]
     search_fields = ["sku", "name"]
     ordering = ["sku"]
+    price = money("price_cents")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """A sku is what orders know a product by: it never changes."""

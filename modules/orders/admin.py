@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from contracts.runtime.admin import ModuleAdmin
+from contracts.runtime.admin import ModuleAdmin, money
 from modules.orders.models import Order, OrderLine, TimelineEntry
 
 
@@ -22,7 +22,8 @@ class _ReadOnly:
 
 class OrderLineInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = OrderLine
-    fields = ("sku", "name", "quantity", "unit_price_cents")
+    fields = readonly_fields = ("sku", "name", "quantity", "unit_price")
+    unit_price = money("unit_price_cents", currency="order.currency")
 
 
 class TimelineInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -33,10 +34,21 @@ class TimelineInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Order)
 class OrderAdmin(_ReadOnly, ModuleAdmin):
-    list_display = ("id", "placed_at", "state", "reason", "total_cents", "currency", "customer_id")
+    list_display = ("id", "placed_at", "state", "reason", "total", "customer_id")
     list_filter = ("state", "reason")
     search_fields = ("id__exact", "customer_id__exact", "idempotency_key")
     search_help_text = "The whole id of an order or a customer, or a part of an idempotency key"
     ordering = ("-id",)
     show_full_result_count = False
     inlines = (OrderLineInline, TimelineInline)
+    fields = readonly_fields = (
+        "id",
+        "placed_at",
+        "state",
+        "reason",
+        "total",
+        "deliver_to",
+        "customer_id",
+        "idempotency_key",
+    )
+    total = money("total_cents", currency="currency")

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from django.db import DatabaseError, connections, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from psycopg import sql
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import Inventory
@@ -22,9 +25,12 @@ from contracts.runtime.configuration import configuration
 from contracts.runtime.identity import remember, token_for
 from contracts.runtime.models import AuditEntry, OutboxEvent
 from contracts.users import InvalidCredentials, Users
+from extraction.placement import where
 from modules.inventory.models import Product, Stock
 from modules.inventory.seed import seed as seed_inventory
 from modules.inventory.tests.hearing import placed
+from modules.orders.models import Order
+from modules.payments.models import Payment
 from modules.users.models import User
 from modules.users.seed import seed as seed_users
 
@@ -228,15 +234,14 @@ def test_a_deletion_stands_in_the_history_of_its_module(as_admin: Client) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("model", "alias"), [(Product, "inventory"), (User, "users")])
-def test_a_bulk_deletion_is_one_commit(model: type[models.Model], alias: str, as_admin: Client) -> None:
-    doomed = list(model._default_manager.order_by("pk"))[2:5]
-    confirmation = as_admin.post(_page(model, "changelist"), {**_delete_selected(doomed), "post": ""})
+def test_a_bulk_deletion_is_one_commit(as_admin: Client) -> None:
+    doomed = list(Product.objects.order_by("pk"))[2:5]
+    confirmation = as_admin.post(_page(Product, "changelist"), {**_delete_selected(doomed), "post": ""})
     assert confirmation.status_code == 200
     assert "Are you sure" in confirmation.text
-    assert as_admin.post(_page(model, "changelist"), _delete_selected(doomed)).status_code == 302
-    assert model._default_manager.count() == 2
-    assert sorted(_entries(alias)) == sorted(("deleted", str(row.pk)) for row in doomed)
+    assert as_admin.post(_page(Product, "changelist"), _delete_selected(doomed)).status_code == 302
+    assert Product.objects.count() == 2
+    assert sorted(_entries("inventory")) == sorted(("deleted", str(row.pk)) for row in doomed)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -291,11 +296,13 @@ def test_a_user_that_cannot_be_is_refused_with_its_field(as_admin: Client, field
     assert list(answer.context["adminform"].form.errors) == [field]
 
 
-def test_a_user_is_deleted_without_djangos_log(as_admin: Client) -> None:
+def test_nobody_deletes_an_account_and_it_is_not_offered(as_admin: Client) -> None:
+    """Orders and payments know it by its id; it is made inactive instead."""
     user = User.objects.get(email=CUSTOMER)
-    assert as_admin.post(_page(User, "delete", user), {"post": "yes"}).status_code == 302
-    assert not User.objects.filter(pk=user.pk).exists()
-    assert _entries("users") == [("deleted", str(user.pk))]
+    assert "delete_selected" not in as_admin.get(_page(User, "changelist")).text
+    assert as_admin.post(_page(User, "delete", user), {"post": "yes"}).status_code == 403
+    as_admin.post(_page(User, "changelist"), _delete_selected([user]))
+    assert User.objects.filter(pk=user.pk).exists()
 
 
 def test_nobody_takes_the_own_rights_or_account_away(as_admin: Client) -> None:
@@ -310,6 +317,129 @@ def test_nobody_takes_the_own_rights_or_account_away(as_admin: Client) -> None:
 def test_a_missing_object_leads_back_to_the_index(as_admin: Client) -> None:
     for page in ("change", "history", "delete"):
         assert as_admin.get(reverse(f"admin:inventory_product_{page}", args=["NONE"])).status_code == 302
+
+
+def test_every_page_has_the_shops_icon(client: Client, as_admin: Client) -> None:
+    for page in (client.get("/admin/login/"), as_admin.get("/admin/"), as_admin.get(_page(Product, "add"))):
+        assert 'href="/static/storefront/icon.svg"' in page.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_money_is_shown_as_money(as_admin: Client, ordered: None) -> None:
+    order, payment = Order.objects.get(), Payment.objects.get()
+    amount = f"{order.total_cents // 100:,}.{order.total_cents % 100:02d} EUR"
+    for model, row in ((Order, order), (Payment, payment)):
+        for page in (_page(model, "changelist"), _page(model, "change", row)):
+            assert amount in as_admin.get(page).text
+    Product.objects.update(price_cents=123405)
+    assert "1,234.05 EUR" in as_admin.get(_page(Product, "changelist")).text
+
+
+COPY = "Inventory lives in unit inventory; this is a copy, read only."
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inventory lives in another unit."""
+    elsewhere = {"inventory": Remote("inventory", "http://127.0.0.1:1")}
+    monkeypatch.setattr(configuration, "resolve", elsewhere.get)
+
+
+def test_a_module_that_lives_elsewhere_is_shown_as_a_copy(as_admin: Client, moved: None) -> None:
+    product = Product.objects.first()
+    assert product is not None
+    for page in (_page(Product, "changelist"), _page(Product, "change", product), _page(Product, "history", product)):
+        shown = as_admin.get(page).text
+        assert shown.count(COPY) == 1
+        assert product.name in unescape(shown)
+        assert 'name="_save"' not in shown
+    assert "read only" not in as_admin.get(_page(User, "changelist")).text
+
+
+def test_a_module_that_lives_elsewhere_is_not_changed_here(as_admin: Client, moved: None) -> None:
+    before = list(Product.objects.order_by("pk").values())
+    product = Product.objects.get(pk=before[0]["sku"])
+    with CaptureQueriesContext(connections["inventory"]) as statements:
+        assert as_admin.get(_page(Product, "add")).status_code == 403
+        assert as_admin.post(_page(Product, "change", product), {**_form(product), "name": "New"}).status_code == 403
+        assert as_admin.post(_page(Product, "delete", product), {"post": "yes"}).status_code == 403
+        as_admin.post(_page(Product, "changelist"), _delete_selected([product]))
+    assert {statement["sql"].split()[0] for statement in statements}.isdisjoint({"INSERT", "UPDATE", "DELETE"})
+    assert list(Product.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_of_a_module_that_lives_elsewhere_is_not_done_here(
+    as_admin: Client, ordered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = Payment.objects.get()
+    Payment.objects.update(due_at=None)
+    monkeypatch.setattr(configuration, "resolve", {"payments": Remote("payments", "http://127.0.0.1:1")}.get)
+    shown = as_admin.get(_page(Payment, "changelist")).text
+    assert "ask_again" not in shown
+    as_admin.post(_page(Payment, "changelist"), {"action": "ask_again", "_selected_action": [str(payment.pk)]})
+    assert Payment.objects.get().due_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (("MV001", '{"module": "inventory", "home": "inventory", "epoch": 1}'), "lives in unit inventory now"),
+        (("MV002", '{"module": "inventory"}'), "is moving to another unit"),
+    ],
+)
+def test_a_change_that_the_fence_refuses_is_told_on_a_page(
+    as_admin: Client, refusal: tuple[str, str], told: str
+) -> None:
+    """Within the second in which this process does not know it yet."""
+    product = Product.objects.first()
+    assert product is not None
+    with refusing("inventory_product", *refusal):
+        answer = as_admin.post(_page(Product, "change", product), {**_form(product), "name": "New"})
+    assert answer.status_code == 409
+    assert told in answer.text
+    assert "Nothing was changed" in answer.text
+    assert not Product.objects.filter(name="New").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_while_its_module_is_in_motion_is_made_when_it_has_come_to_rest(as_admin: Client) -> None:
+    product = Product.objects.first()
+    assert product is not None
+    with refusing("inventory_product", "MV002", '{"module": "inventory"}', times=3):
+        answer = as_admin.post(_page(Product, "change", product), {**_form(product), "name": "New"})
+    assert answer.status_code == 302
+    assert Product.objects.filter(name="New").count() == 1
+    assert _history(as_admin, product) == [("changed", ADMIN)]
+
+
+@contextmanager
+def refusing(table: str, sqlstate: str, detail: str, *, times: int = 1_000_000) -> Iterator[None]:
+    """A table of inventory refuses so many writes, as its fence does."""
+    parts = {
+        "table": sql.Identifier(table),
+        "sqlstate": sql.Literal(sqlstate),
+        "detail": sql.Literal(detail),
+        "times": sql.Literal(times),
+    }
+    begin = sql.SQL(
+        """
+        create sequence refusals;
+        create function refuse_move() returns trigger language plpgsql as $$ begin
+          if nextval('refusals') > {times} then return new; end if;
+          raise exception 'refused' using errcode = {sqlstate}, schema = tg_table_schema, detail = {detail};
+        end $$;
+        create trigger refuse_move before update on {table} for each statement execute function refuse_move()
+        """
+    ).format(**parts)
+    with connections["inventory"].cursor() as cursor:
+        cursor.execute(begin)
+        try:
+            yield
+        finally:
+            cursor.execute("drop function refuse_move cascade; drop sequence refusals")
+            where.forget()
 
 
 @pytest.fixture
