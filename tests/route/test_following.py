@@ -41,6 +41,14 @@ def test_a_refused_read_is_followed_too(edge: Edge) -> None:
     assert edge.ask("GET", "/api/inventory/").served_by == "inventory"
 
 
+def test_a_candidate_that_refuses_a_read_is_followed_as_well(edge: Edge) -> None:
+    edge.split(100)
+    edge.inventory.answer = moved_to("e8.monolith.inventory.internal")
+    answer = edge.ask("GET", "/api/inventory/", host="shop.local")
+    assert (answer.code, answer.served_by) == (200, "monolith")
+    assert (edge.monolith.asked[0].headers["host"], _epoch(edge.monolith.asked[0])) == ("shop.local", "8")
+
+
 def test_the_way_back_is_followed_as_well(edge: Edge) -> None:
     edge.monolith.answer = lambda request: fine(request) if _epoch(request) == "8" else TO_INVENTORY(request)
     edge.inventory.answer = moved_to("e8.monolith.inventory.internal")
