@@ -31,6 +31,12 @@ TIMELINE = {
 }
 """What a moment of an order's timeline means to the customer; one that is not here shows by its own name."""
 
+DETAILS = {
+    "card_declined": "your bank does not honour this card",
+    "unknown_card": "your bank does not know this card",
+}
+"""What a code of the payment company means to the customer; any other detail shows as it is, without underscores."""
+
 PAYMENTS = {
     "expected": "waits until the goods are reserved",
     "charging": "your bank is being asked",
@@ -88,5 +94,19 @@ def _followed(order_id: UUID, *, of: UUID) -> dict[str, Any]:
 
 
 def _told(found: Order) -> dict[str, Any]:
-    timeline = [(moment, TIMELINE.get(moment.what, moment.what.replace("_", " "))) for moment in found.timeline]
+    timeline = [
+        (moment.at, TIMELINE.get(moment.what, _words(moment.what)), _detail(moment.what, moment.detail))
+        for moment in found.timeline
+    ]
     return {"order": found, "outcome": OUTCOMES[found.reason or found.state], "timeline": timeline}
+
+
+def _detail(what: str, detail: str) -> str:
+    if what == "confirmed" and detail:
+        return f"payment reference {detail}"
+    return DETAILS.get(detail) or _words(detail)
+
+
+def _words(code: str) -> str:
+    """A code is one word; a sentence, or a sku with its underscores, is none."""
+    return code.replace("_", " ") if code.isidentifier() else code

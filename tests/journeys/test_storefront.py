@@ -503,6 +503,30 @@ def test_the_order_page_follows_the_order_until_it_is_settled(customer: Visitor)
     assert 'http-equiv="refresh"' not in customer.see(reverse("my-order", args=[order.id]))
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [("tok_decline", "your bank does not honour this card"), ("tok_approve", "payment reference sandbox_")],
+)
+def test_what_the_payment_company_says_is_told_in_words(customer: Visitor, card: str, told: str) -> None:
+    from modules.payments.models import Payment
+    from modules.payments.tasks import charge
+
+    customer.add(product())
+    customer.send(reverse("checkout"), customer.checkout_form(card=card))
+    (order,) = orders_of(customer)
+    charge(str(Payment.objects.get(order_id=order.id).order_id))
+    html = customer.see(reverse("my-order", args=[order.id]))
+    assert told in html
+    assert "card_declined" not in html
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png", "nonsense"])
+def test_the_api_answers_a_browser_that_asks_for_a_page(customer: Visitor, accept: str) -> None:
+    for path in ("/api/orders/", "/api/schema/"):
+        assert customer.get(path, headers={"accept": accept}).status_code == 200
+
+
 def test_without_inventory_the_basket_is_kept(customer: Visitor, away: Callable[..., None]) -> None:
     customer.add(product())
     form = customer.checkout_form()
