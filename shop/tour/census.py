@@ -1,9 +1,10 @@
 """What the shop holds after the load: seen over HTTP, and told by the orders module for the audit.
 
-    python -m shop.tour.census --out var/report
+    python -m shop.tour.census --out var/report [--before]
 
-runs in the shop's environment, writes facts.jsonl, one line for each order with its idempotency key, and prints the
-version of the PostgreSQL server.
+runs in the shop's environment and asks by contract, so the module answers where it lives. Writes stock.jsonl, one line
+for each product, and facts.jsonl, one for each order with its idempotency key; prints the version of the PostgreSQL
+server. With --before it writes what was there before the load: stock_before.jsonl alone.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from uuid import UUID
 import httpx2
 import msgspec
 
+from contracts.inventory import StockFact
 from contracts.orders import Moment, OrderFact
 from shop.tour.ledger import SeenOrder
 
 FACTS = "facts.jsonl"
 ORDERS = "orders.jsonl"
+STOCK, STOCK_BEFORE = "stock.jsonl", "stock_before.jsonl"
 LOOK_AGAIN_AFTER_S = 1.0
 
 
@@ -88,6 +91,12 @@ def facts_in(path: Path) -> list[OrderFact]:
     return [decoder.decode(line) for line in path.read_bytes().splitlines()]
 
 
+def stock_in(path: Path) -> dict[str, StockFact]:
+    """Stock by sku, of a file that this module wrote."""
+    decoder = msgspec.json.Decoder(StockFact)
+    return {fact.sku: fact for fact in map(decoder.decode, path.read_bytes().splitlines())}
+
+
 def write_orders(path: Path, seen: Iterable[ShownOrder | None]) -> None:
     """Keep what HTTP showed, one line for each order."""
     path.write_bytes(b"".join(msgspec.json.encode(order) + b"\n" for order in seen if order is not None))
@@ -99,13 +108,18 @@ def _settled_in(seen: dict[UUID, ShownOrder | None]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m shop.tour.census", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="directory for facts.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="directory for the files")
+    parser.add_argument("--before", action="store_true", help="before the load: the stock alone")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
     import django
 
     django.setup()
+    if options.before:
+        _write_stock(options.out / STOCK_BEFORE)
+        return
     _write_facts(options.out / FACTS)
+    _write_stock(options.out / STOCK)
     print(_server_version())  # noqa: T201
 
 
@@ -117,6 +131,20 @@ def _write_facts(path: Path) -> None:
     with path.open("wb") as file:
         while True:
             page = orders.facts(after=after)
+            file.writelines(msgspec.json.encode(fact) + b"\n" for fact in page.facts)
+            if page.after is None:
+                return
+            after = page.after
+
+
+def _write_stock(path: Path) -> None:
+    from contracts.inventory import Inventory
+    from contracts.runtime import use
+
+    inventory, after = use(Inventory), ""
+    with path.open("wb") as file:
+        while True:
+            page = inventory.stock_facts(after=after)
             file.writelines(msgspec.json.encode(fact) + b"\n" for fact in page.facts)
             if page.after is None:
                 return

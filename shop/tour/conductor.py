@@ -1,4 +1,4 @@
-"""A tour from beginning to end: start, load, rest, audit, comparison, report.
+"""A tour from beginning to end: start, load, the migration there and back and there, rest, audit, comparison, report.
 
 The shop's state is its own, var/tour, made anew each time: a tour works on an empty checkout and leaves alone what
 `manage.py up` keeps. What it leaves is var/report, and var/tour with the logs until the next tour.
@@ -6,41 +6,42 @@ The shop's state is its own, var/tour, made anew each time: a tour works on an e
 
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx2
 import msgspec
 from django.conf import settings
 
+from extraction.deploys.records import Deploy
+from extraction.platform.errors import PlatformError
 from extraction.platform.local.lock import locked
 from extraction.platform.local.supervision import end_leftovers
 from shop.audit import AuditReport
 from shop.platform import Shop
-from shop.tour import census
-from shop.tour.census import ShownOrder, Visitor, facts_in, write_orders
+from shop.tour import census, children
+from shop.tour.census import ShownOrder, Visitor, facts_in, stock_in, write_orders
 from shop.tour.display import Display
 from shop.tour.ledger import compare, entries_in
-from shop.tour.load import LEDGER, REQUESTS, TIMEOUT_S, Progress
+from shop.tour.load import LEDGER, REQUESTS
+from shop.tour.loading import LOAD_LOG, Loading
 from shop.tour.memory import MemoryWatch
+from shop.tour.moves import StageRecord
 from shop.tour.page import PAGE, write_page
 from shop.tour.report import REPORT, Findings, Report, report_of, write_report
 from shop.tour.samples import samples_in
+from shop.tour.stages import DEPLOYS, Stage, stages_of
 
-START, BUY, REST, AUDIT, COMPARE = STAGES = (
-    "start the shop from nothing",
-    "customers buy",
-    "orders come to rest",
-    "audit the invariants",
-    "compare the ledger with the shop",
-)
-LOAD_LOG = "load.log"
+COMMANDS_LOG = "commands.log"
+"""What the programs said that worked on the shop."""
+QUIET_BEFORE = 4 / 7
+"""Of the quiet time; the rest is after the cutover."""
 
 
 def fresh(state: Path) -> None:
@@ -56,17 +57,25 @@ def fresh(state: Path) -> None:
                 path.unlink()
 
 
+class LoadEnded(RuntimeError):
+    """The load ended before it was told to: nothing that comes now would be measured."""
+
+
 @dataclass
 class Tour:
-    """One tour of `seconds` of load. `run` writes the report whatever happens, and leaves the shop to its caller."""
+    """One tour. `run` writes the report whatever happens, and leaves the shop to its caller."""
 
     state: Path
     port: int
     display: Display
     report_dir: Path
-    seconds: float
+    module: str
+    quiet_s: float
+    """Of load and nothing else, before the migration and after it in all."""
     rate: float
     seed: int
+    hold_s: float = 3.0
+    """How long each share of the reads is watched."""
     rest_within_s: float = 75.0
     """How long orders may take to come to rest after the load."""
     audit_wait_s: float = 30.0
@@ -76,12 +85,16 @@ class Tour:
     shop: Shop = field(init=False)
     findings: Findings = field(init=False)
     seen: dict[UUID, ShownOrder | None] | None = field(init=False, default=None)
-    _loading: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    stages: dict[str, Stage] = field(init=False)
+    loading: Loading = field(init=False)
 
     def __post_init__(self) -> None:
-        self.findings = Findings(rate=self.rate, seed=self.seed)
+        self.findings = Findings(rate=self.rate, seed=self.seed, module=self.module)
+        self.stages = stages_of(self.module)
+        self.loading = Loading(out=self.report_dir, tell=self.display.progress)
         self.report_dir.mkdir(parents=True, exist_ok=True)
-        for name in (REPORT, PAGE, LEDGER, REQUESTS, census.FACTS, census.ORDERS, LOAD_LOG):
+        made = (REPORT, PAGE, LEDGER, REQUESTS, census.FACTS, census.ORDERS, census.STOCK, census.STOCK_BEFORE)
+        for name in (*made, LOAD_LOG, COMMANDS_LOG):
             (self.report_dir / name).unlink(missing_ok=True)
 
     @property
@@ -91,75 +104,125 @@ class Tour:
     def run(self, stack: ExitStack) -> Report:
         """Take the tour; the shop is entered on `stack`, so that the caller says when it ends."""
         try:
-            with self.display.stage(START):
-                fresh(self.state)
-                self.shop = stack.enter_context(
-                    Shop(self.state, port=self.port, step=self.display.step, given=_without_servers(self.given))
-                )
-                with self.display.step("Workers"):
-                    self.shop.wait_for_workers()
-                self.findings.start_up_s = round((datetime.now(UTC) - self.findings.started_at).total_seconds(), 1)
-            with self._stage(BUY):
-                self._load()
-            with self._stage(REST):
-                self._rest()
-            with self._stage(AUDIT):
-                self._audit()
-            with self._stage(COMPARE):
-                self._compare()
+            self._start(stack)
+            watch = MemoryWatch(self.shop.processes)
+            try:
+                self.findings.load_began_at = self.loading.start(self.shop.url, rate=self.rate, seed=self.seed)
+                watch.start()
+                self._while_customers_buy()
+                self._take("end_load", self._end_load)
+            finally:
+                self.loading.end()
+                watch.stop()
+                self._keep_load(watch)
+            for key, do in (("rest", self._rest), ("audit", self._audit), ("compare", self._compare)):
+                self._take(key, do)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a signal that asks to end
             self.findings.interrupted = True
         return self._write()
 
-    def end_load(self) -> None:
-        """End the load before its time: no new requests, those under way are waited for."""
-        if self._loading is not None:
-            self._loading.terminate()
-
-    def _load(self) -> None:
-        """Run the load in its own process and show its progress; an interrupt stops it gently first."""
-        watch = MemoryWatch(self.shop.processes)
-        self.findings.load_began_at = datetime.now(UTC)
-        began = time.monotonic()
-        log = self.report_dir / LOAD_LOG
-        with log.open("wb") as errors:
-            self._loading = process = subprocess.Popen(  # noqa: S603
-                [
-                    *(sys.executable, "-m", "shop.tour.load", "--url", self.shop.url, "--out", str(self.report_dir)),
-                    *("--rate", str(self.rate), "--seconds", str(self.seconds), "--seed", str(self.seed)),
-                ],
-                cwd=settings.BASE_DIR,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,  # so that Ctrl-C reaches it through here, once
+    def _start(self, stack: ExitStack) -> None:
+        with self._recorded("start"):
+            fresh(self.state)
+            self.shop = stack.enter_context(
+                Shop(self.state, port=self.port, step=self.display.step, given=_without_servers(self.given))
             )
-        watch.start()
+            with self.display.step("Workers"):
+                self.shop.wait_for_workers()
+            self.findings.start_up_s = round((datetime.now(UTC) - self.findings.started_at).total_seconds(), 1)
+            with self.display.step("Stock before the load"):
+                self._child("-m", "shop.tour.census", "--out", str(self.report_dir), "--before")
+
+    def _while_customers_buy(self) -> None:
+        """The stages under load, until one fails: the next would only be refused."""
+        before, after = self.findings.deploys_before, self.findings.deploys_after
+        quiet_before_s, quiet_after_s = self.quiet_s * QUIET_BEFORE, self.quiet_s * (1 - QUIET_BEFORE)
+        stages: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("quiet_before", lambda: self._wait(quiet_before_s)),
+            ("deploys_before", lambda: self._deploy(settings.ORIGIN_UNIT, before)),
+            ("provision", lambda: self._extract("provision")),
+            ("replicate", lambda: self._extract("replicate")),
+            ("verify", lambda: self._extract("verify")),
+            ("ramp", lambda: self._extract("ramp", "--hold-s", f"{self.hold_s:g}")),
+            ("cutover", lambda: self._extract("cutover")),
+            ("quiet_after", lambda: self._wait(quiet_after_s)),
+            ("deploys_after", lambda: self._deploy(self.module, after)),
+            ("rollback", lambda: self._extract("rollback")),
+            ("second_cutover", lambda: self._extract("cutover")),
+        )
+        for key, do in stages:
+            if not (self.loading.is_running and self._take(key, do)):
+                return
+
+    def _take(self, key: str, do: Callable[[], Any]) -> bool:
+        """A stage that may go wrong: what did goes into the report. Whether it was done."""
         try:
-            self._show(process)
-        except (KeyboardInterrupt, SystemExit):
-            self.end_load()
-            self._show(process)
-            raise
-        finally:
-            watch.stop()
-            self.findings.load_s = min(time.monotonic() - began, self.seconds)
-            self.findings.memory = watch.samples
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            self._read_load(process.returncode, log)
+            with self._recorded(key) as evidence:
+                evidence |= do() or {}
+        except (
+            *(OSError, RuntimeError, ValueError, LookupError, PlatformError),
+            *(httpx2.HTTPError, subprocess.SubprocessError, msgspec.MsgspecError),
+        ) as error:
+            self.findings.troubles.append(f"{self.stages[key].title}: {error}")
+            return False
+        return True
 
-    def _show(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.display.progress(msgspec.json.decode(line, type=Progress))
-        process.wait(timeout=2 * TIMEOUT_S)
+    @contextmanager
+    def _recorded(self, key: str) -> Iterator[dict[str, Any]]:
+        """Around a stage: the display shows it, the findings keep when it was and what it yields as evidence."""
+        stage = self.stages[key]
+        evidence: dict[str, Any] = {}
+        with self.display.stage(stage):
+            began_at = datetime.now(UTC)
+            outcome: Literal["done", "failed", "interrupted"] = "failed"
+            try:
+                yield evidence
+                outcome = "done"
+            except (KeyboardInterrupt, SystemExit):
+                outcome = "interrupted"
+                raise
+            finally:
+                self.findings.stages.append(
+                    StageRecord(
+                        key=key,
+                        title=stage.title,
+                        began_at=began_at,
+                        ended_at=datetime.now(UTC),
+                        outcome=outcome,
+                        evidence=evidence,
+                    )
+                )
 
-    def _read_load(self, status: int, log: Path) -> None:
-        if status:
-            last = log.read_text(errors="replace").strip().rpartition("\n")[2]
-            self.findings.troubles.append(f"the load ended with status {status}: {last or 'it said nothing'}")
+    def _wait(self, seconds: float) -> None:
+        """Let customers buy, and do nothing else. Raises LoadEnded."""
+        end = time.monotonic() + seconds
+        while (left_s := end - time.monotonic()) > 0:
+            if not self.loading.is_running:
+                raise LoadEnded("no customer is left")
+            time.sleep(min(0.2, left_s))
+
+    def _deploy(self, unit: str, done: list[Deploy]) -> None:
+        for number in range(1, DEPLOYS + 1):
+            with self.display.step(f"Deploy {number} of {DEPLOYS}"):
+                deploy = self.shop.deploy(unit, tell=self.display.detail)
+            done.append(deploy)
+            if deploy.outcome == "failed":
+                raise RuntimeError(f"release {deploy.release} of {unit} did not start: {deploy.reason}")
+
+    def _extract(self, stage: str, *options: str) -> dict[str, Any]:
+        """One command of the migration, as anybody would type it. Returns its evidence."""
+        answer = self._child("manage.py", "extract", stage, self.module, "--json", *options)
+        evidence: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
+        return evidence
+
+    def _end_load(self) -> None:
+        self.loading.end()
+
+    def _keep_load(self, watch: MemoryWatch) -> None:
+        self.findings.load_s = self.loading.load_s
+        self.findings.memory = watch.samples
+        if self.loading.trouble:
+            self.findings.troubles.append(self.loading.trouble)
         if (requests := self.report_dir / REQUESTS).exists():
             self.findings.samples = samples_in(requests)
 
@@ -178,42 +241,48 @@ class Tour:
         self.findings.seen = list(seen.values())
         write_orders(self.report_dir / census.ORDERS, seen.values())
 
-    def _audit(self) -> None:
-        """Check the invariants as anybody can: with `manage.py audit`."""
-        answer = self._child(["manage.py", "audit", "--json", "--wait", str(self.audit_wait_s)], is_ok=(0, 1))
-        report = msgspec.json.decode(answer, type=AuditReport)
-        self.findings.invariants = report.invariants
-        self.findings.differences = tuple(map(str, report.differences))
+    def _audit(self) -> dict[str, Any]:
+        """Check the invariants as anybody can: with `manage.py audit`, in each unit, for each sees its own events."""
+        placement = msgspec.json.decode(self._child("manage.py", "extract", "status", self.module, "--json"))
+        self.findings.home, self.findings.epoch = str(placement["home"]), placement.get("epoch")
+        units = dict.fromkeys((settings.ORIGIN_UNIT, self.findings.home))
+        wait = ("--wait", str(self.audit_wait_s))
+        reports = [
+            msgspec.json.decode(
+                self._child("manage.py", "audit", "--json", *wait, is_ok=(0, 1), unit=unit), type=AuditReport
+            )
+            for unit in units
+        ]
+        covered = {module for report in reports for module in report.events_of}
+        if missing := sorted(set(settings.ALL_MODULES) - covered):
+            self.findings.troubles.append(f"no audit looked at the events of {', '.join(missing)}")
+        self.findings.invariants = {
+            name: all(report.invariants[name] for report in reports) for name in reports[0].invariants
+        }
+        self.findings.differences = tuple(
+            dict.fromkeys(str(difference) for report in reports for difference in report.differences)
+        )
+        return {"status": placement, "audited_in": list(units)}
 
     def _compare(self) -> None:
         """Read the ledger back from its file and compare it with what the shop holds."""
         if self.seen is None:
             raise RuntimeError("nobody looked at the orders")
-        self.findings.server_version = (
-            self._child(["-m", "shop.tour.census", "--out", str(self.report_dir)]).decode().strip()
-        )
+        out = self.report_dir
+        self.findings.server_version = self._child("-m", "shop.tour.census", "--out", str(out)).decode().strip()
         self.findings.comparison = compare(
-            entries_in(self.report_dir / LEDGER), facts=facts_in(self.report_dir / census.FACTS), seen=self.seen
+            entries_in(out / LEDGER),
+            facts=facts_in(out / census.FACTS),
+            seen=self.seen,
+            stock_before=stock_in(out / census.STOCK_BEFORE),
+            stock_after=stock_in(out / census.STOCK),
         )
 
-    def _child(self, command: list[str], *, is_ok: tuple[int, ...] = (0,)) -> bytes:
-        """Standard output of a Python child in the shop's environment. Raises RuntimeError."""
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, *command], cwd=settings.BASE_DIR, env=self.shop.environment, capture_output=True
-        )
-        if done.returncode not in is_ok or (done.returncode and not done.stdout):
-            last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise RuntimeError(f"{' '.join(command[:2])} ended with status {done.returncode}: {last}")
-        return done.stdout
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        """A stage that may go wrong: what did goes into the report, and the next stage has its try."""
-        try:
-            with self.display.stage(name):
-                yield
-        except (OSError, RuntimeError, ValueError, LookupError, httpx2.HTTPError, subprocess.SubprocessError) as error:
-            self.findings.troubles.append(f"{name}: {type(error).__name__}: {error}")
+    def _child(self, *command: str, is_ok: tuple[int, ...] = (0,), unit: str = "") -> bytes:
+        """Standard output of a Python program in the environment of the shop, or of a unit. Raises ChildFailed."""
+        environment = self.shop.environment_of(unit) if unit else self.shop.environment
+        log = self.report_dir / COMMANDS_LOG
+        return children.run(*command, environment=environment, log=log, tell=self.display.detail, is_ok=is_ok)
 
     def _write(self) -> Report:
         report = report_of(self.findings)

@@ -1,7 +1,7 @@
 """What a tour shows while it goes: a live picture on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shop.tour.load import Progress
+from shop.tour.stages import Stage
 
 PLAIN_EVERY_S = 5.0
 
@@ -25,8 +26,8 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        """Around a stage of the tour; an exception marks it as not done."""
+    def stage(self, stage: Stage) -> AbstractContextManager[None]:
+        """Around a stage of the tour: says what and why; an exception marks it as not done."""
         ...
 
     def step(self, name: str) -> AbstractContextManager[None]:
@@ -43,8 +44,8 @@ class Display(Protocol):
 
 
 @dataclass
-class _Stage:
-    name: str
+class _Shown:
+    stage: Stage
     began: float | None = None
     took_s: float | None = None
     is_broken: bool = False
@@ -54,9 +55,9 @@ class _Stage:
 class LiveDisplay:
     """Stages with ticks, and the figures of the load, redrawn in place."""
 
-    def __init__(self, console: Console, stages: tuple[str, ...]) -> None:
-        self._stages = {name: _Stage(name) for name in stages}
-        self._current: _Stage | None = None
+    def __init__(self, console: Console, stages: Iterable[Stage]) -> None:
+        self._stages = {stage.key: _Shown(stage) for stage in stages}
+        self._current: _Shown | None = None
         self._progress: Progress | None = None
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
@@ -70,16 +71,16 @@ class LiveDisplay:
         self._live.stop()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self._current = stage = self._stages[name]
-        stage.began = time.monotonic()
+    def stage(self, stage: Stage) -> Iterator[None]:
+        self._current = shown = self._stages[stage.key]
+        shown.began = time.monotonic()
         try:
             yield
         except BaseException:
-            stage.is_broken = True
+            shown.is_broken = True
             raise
         finally:
-            stage.took_s = time.monotonic() - stage.began
+            shown.took_s = time.monotonic() - shown.began
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -96,8 +97,8 @@ class LiveDisplay:
 
     def _render(self) -> Group:
         stages = Table.grid(padding=(0, 2))
-        for stage in self._stages.values():
-            stages.add_row(*_row(stage))
+        for shown in self._stages.values():
+            stages.add_row(*_row(shown, is_current=shown is self._current and shown.took_s is None))
         return Group(Text(), stages, *([] if self._progress is None else [_figures(self._progress)]))
 
 
@@ -118,15 +119,15 @@ class PlainDisplay:
         return None
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, stage: Stage) -> Iterator[None]:
         began = time.monotonic()
-        self._say(f"{name} …")
+        self._say(f"{stage.title}: {stage.why}")
         try:
             yield
         except BaseException:
-            self._say(f"{name}: not done")
+            self._say(f"{stage.title}: not done")
             raise
-        self._say(f"{name}: done in {time.monotonic() - began:.1f} s")
+        self._say(f"{stage.title}: done in {time.monotonic() - began:.1f} s")
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -143,8 +144,8 @@ class PlainDisplay:
             p = progress
             self._say(
                 f"  {p.requests} requests, {p.rate_per_s:.0f}/s, p95 {p.p95_ms:.0f} ms, {p.failed} failed; orders: "
-                f"{p.placed} begun, {p.confirmed} confirmed, {p.cancelled} cancelled; {p.acknowledged} acknowledged"
-                + (f"; last problem: {p.last_problem}" if p.last_problem else "")
+                f"{p.placed} begun, {p.confirmed} confirmed, {p.cancelled} cancelled; {p.acknowledged} acknowledged; "
+                f"{p.received} receipts of goods" + (f"; last problem: {p.last_problem}" if p.last_problem else "")
             )
 
     def _is_time(self) -> bool:
@@ -159,20 +160,44 @@ class PlainDisplay:
         self._out.flush()
 
 
-def _row(stage: _Stage) -> tuple[Text, Text, Text, Text]:
-    if stage.began is None:
+class GuidedDisplay(PlainDisplay):
+    """Says before each stage what comes and why, and waits for Enter; customers keep buying meanwhile."""
+
+    def __init__(self, out: OutputWrapper, wait: Callable[[], object]) -> None:
+        super().__init__(out)
+        self._wait = wait
+        self._is_waiting = False
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        self._out.write(f"\n{stage.title}\n  {stage.why[0].upper()}{stage.why[1:]}.\n  Enter to go on, Ctrl-C to end")
+        self._out.flush()
+        self._is_waiting = True
+        try:
+            self._wait()
+        finally:
+            self._is_waiting = False
+        with super().stage(stage):
+            yield
+
+    def _is_time(self) -> bool:
+        return not self._is_waiting and super()._is_time()
+
+
+def _row(shown: _Shown, *, is_current: bool) -> tuple[Text, Text, Text, Text]:
+    if shown.began is None:
         mark, style, seconds = "·", "dim", ""
-    elif stage.took_s is None:
-        mark, style, seconds = "▸", "bold", f"{time.monotonic() - stage.began:.1f} s"
-    elif stage.is_broken:
-        mark, style, seconds = "✗", "red", f"{stage.took_s:.1f} s"
+    elif shown.took_s is None:
+        mark, style, seconds = "▸", "bold", f"{time.monotonic() - shown.began:.1f} s"
+    elif shown.is_broken:
+        mark, style, seconds = "✗", "red", f"{shown.took_s:.1f} s"
     else:
-        mark, style, seconds = "✓", "", f"{stage.took_s:.1f} s"
+        mark, style, seconds = "✓", "", f"{shown.took_s:.1f} s"
     return (
         Text(mark, style="green" if mark == "✓" else style),
-        Text(stage.name, style=style),
+        Text(shown.stage.title, style=style),
         Text(seconds, style="dim", justify="right"),
-        Text(stage.detail, style="dim"),
+        Text((shown.detail or shown.stage.why) if is_current else shown.detail, style="dim"),
     )
 
 
@@ -190,7 +215,7 @@ def _figures(p: Progress) -> Table:
         _figure(p.placed, "orders begun"),
         _figure(p.confirmed, "confirmed"),
         _figure(p.cancelled, "cancelled"),
-        _figure(p.acknowledged, "acknowledged"),
+        _figure(p.received, "receipts of goods"),
     )
     if p.last_problem:
         table.add_row(Text(p.last_problem, style="red"))

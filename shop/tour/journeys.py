@@ -1,4 +1,4 @@
-"""What a customer does, as a story: each step is a request that is asked and whose answer comes back.
+"""What customers and warehouse staff do, as stories: each step is a request that is asked and whose answer comes back.
 
 A journey is a generator. It yields an `Ask`, gets the `Answer`, or sees `RequestFailed` raised where it asked; what it
 does not catch ends the visit. `Unexpected` says that the answer is wrong though its status is right.
@@ -7,7 +7,7 @@ does not catch ends the visit. `Unexpected` says that the answer is wrong though
 import random
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -27,15 +27,23 @@ BARGAIN_HUNTERS_PERCENT = 6
 REPEATERS_PERCENT = 8
 """Buyers who send the same order again under the same key, as a double click or a lost answer would."""
 MOST_PIECES, SCARCE_BELOW = 3, 15
+DELIVERIES_PERCENT = 12
+"""Visits that are no customer's: a delivery arrives, and the warehouse receives its goods."""
+MOST_GOODS, MOST_RECEIVED = 4, 60
+"""Products in a delivery, and pieces of each."""
+REPEATED_RECEIPTS_PERCENT = 15
+"""Receipts that are sent again under the same key."""
+REPEAT_AFTER_S = (0.05, 0.5, 5.0, 20.0)
+"""So long after the answer, so that some come when the module has moved in between."""
 ASK_AGAIN_FOR_S = 75.0
-"""A lost answer to an order is asked for again, under the same key, for this long."""
+"""A lost answer to an order or a receipt is asked for again, under the same key, for this long."""
 FOLLOW_PAUSES_S = (0.4, 0.8, 1.5, *[3.0] * 25)
 """An order page looks again after these pauses, until the order is settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """One request of a customer, `after_s` seconds after the answer before."""
+    """One request of a visitor, `after_s` seconds after the answer before."""
 
     step: str
     path: str
@@ -81,6 +89,8 @@ class Town:
     ledger: Ledger
     customers: list[Customer]
     password: str
+    warehouse: Customer | None = None
+    """The account of the staff who receive goods; without one, none are."""
     products: dict[str, str] = field(default_factory=dict)
     """Name by sku, as seen in the catalogue."""
     scarce: set[str] = field(default_factory=set)
@@ -88,6 +98,7 @@ class Town:
     categories: set[str] = field(default_factory=set)
     cursors: set[str] = field(default_factory=set)
     signing_in: int = 0
+    staff_signing_in: bool = False
     tally: Counter[str] = field(default_factory=Counter)
 
     def chance(self, percent: float) -> bool:
@@ -102,7 +113,15 @@ Journey = Generator[Ask, Answer, None]
 
 
 def visit(town: Town) -> Journey:
-    """A customer comes by."""
+    """Somebody comes by: a customer, or a delivery for the warehouse."""
+    if town.warehouse is not None and town.products and town.chance(DELIVERIES_PERCENT):
+        yield from receive_delivery(town, town.warehouse)
+    else:
+        yield from shopping(town)
+
+
+def shopping(town: Town) -> Journey:
+    """A customer looks around and perhaps buys."""
     yield from look_around(town)
     if not town.products or not town.chance(BUYERS_PERCENT):
         return
@@ -119,6 +138,33 @@ def visit(town: Town) -> Journey:
         yield from follow_order(town, customer, order_id)
         if town.chance(20):
             yield Ask(step="list_orders", path="/api/orders/", token=customer.token, after_s=town.think())
+
+
+def receive_delivery(town: Town, staff: Customer) -> Journey:
+    """Goods arrive; staff enter each product, and some twice. Scarce ones stay scarce."""
+    plenty = sorted(town.products.keys() - town.scarce)
+    if not staff.token:
+        if town.staff_signing_in:
+            return
+        town.staff_signing_in = True
+        try:
+            yield from sign_in(town, staff)
+        finally:
+            town.staff_signing_in = False
+    for sku in town.rng.sample(plenty, k=min(len(plenty), town.rng.randint(1, MOST_GOODS))):
+        yield from receive_goods(town, staff, sku)
+
+
+def receive_goods(town: Town, staff: Customer, sku: str) -> Journey:
+    """So many pieces of a product are on the shelf now; a lost answer is asked for again under the same key."""
+    line = LedgerLine(sku=sku, quantity=town.rng.randint(1, MOST_RECEIVED))
+    key = str(uuid7())
+    received = yield from _receipt(town, staff, line, key, step="receive_goods", after_s=town.think())
+    if received is not None and town.chance(REPEATED_RECEIPTS_PERCENT):
+        after_s = town.rng.choice(REPEAT_AFTER_S)
+        again = yield from _receipt(town, staff, line, key, step="repeat_receipt", after_s=after_s)
+        if again not in (received, None):
+            raise Unexpected(f"key {key} received {line.quantity} of {sku} twice: {received} in all, then {again}")
 
 
 def look_around(town: Town) -> Journey:
@@ -188,49 +234,97 @@ def follow_order(town: Town, customer: Customer, order_id: UUID) -> Journey:
 def _order(
     town: Town, customer: Customer, lines: tuple[LedgerLine, ...], card: str, key: str, *, step: str, after_s: float
 ) -> Generator[Ask, Answer, UUID | None]:
-    waited_s, pause_s = 0.0, after_s
+    ask = Ask(
+        step=step,
+        method="POST",
+        path="/api/orders/",
+        body={"lines": [{"sku": line.sku, "quantity": line.quantity} for line in lines], "card": card},
+        token=customer.token,
+        key=key,
+        expect=(200, 201, 202),
+        after_s=after_s,
+    )
+    answer = yield from _until_answered(town, ask, customer=customer.email, lines=lines, card=card)
+    if answer is None:
+        return None
+    order_id = UUID(answer.body["id"])
+    town.ledger.write(
+        Entry(
+            operation=step,  # type: ignore[arg-type]
+            idempotency_key=key,
+            customer=customer.email,
+            lines=lines,
+            card=card,
+            status=answer.status,
+            order_id=order_id,
+            total_cents=answer.body["total_cents"],
+            acknowledged=True,
+        )
+    )
+    town.tally["acknowledged"] += step == "place_order"
+    shown = {line["sku"]: line["quantity"] for line in answer.body["lines"]}
+    if shown != {line.sku: line.quantity for line in lines}:
+        raise Unexpected(f"order {order_id} answers with other lines than were ordered")
+    return order_id
+
+
+def _receipt(
+    town: Town, staff: Customer, line: LedgerLine, key: str, *, step: str, after_s: float
+) -> Generator[Ask, Answer, int | None]:
+    ask = Ask(
+        step=step,
+        method="POST",
+        path=f"/api/inventory/{quote(line.sku, safe='')}/receive/",
+        body={"quantity": line.quantity},
+        token=staff.token,
+        key=key,
+        after_s=after_s,
+    )
+    answer = yield from _until_answered(town, ask, customer=staff.email, lines=(line,))
+    if answer is None:
+        return None
+    received = int(answer.body["received"])
+    town.ledger.write(
+        Entry(
+            operation=step,  # type: ignore[arg-type]
+            idempotency_key=key,
+            customer=staff.email,
+            lines=(line,),
+            status=answer.status,
+            received=received,
+            acknowledged=True,
+        )
+    )
+    town.tally["received"] += step == "receive_goods"
+    if answer.body["sku"] != line.sku:
+        raise Unexpected(f"received {line.sku}, the answer says {answer.body['sku']}")
+    return received
+
+
+def _until_answered(
+    town: Town, ask: Ask, *, customer: str, lines: tuple[LedgerLine, ...], card: str = ""
+) -> Generator[Ask, Answer, Answer | None]:
+    """The answer, asked for again under the same key while it is lost; each lost one goes into the ledger."""
+    waited_s, pause_s = 0.0, ask.after_s
     while waited_s < ASK_AGAIN_FOR_S:
-        note = {
-            "operation": step,
-            "idempotency_key": key,
-            "customer": customer.email,
-            "lines": lines,
-            "card": card,
-        }
         try:
-            answer = yield Ask(
-                step=step,
-                method="POST",
-                path="/api/orders/",
-                body={"lines": [{"sku": line.sku, "quantity": line.quantity} for line in lines], "card": card},
-                token=customer.token,
-                key=key,
-                expect=(200, 201, 202),
-                after_s=pause_s,
-                is_again=waited_s > 0,
-            )
+            return (yield replace(ask, after_s=pause_s, is_again=waited_s > 0))
         except RequestFailed as failure:
-            town.ledger.write(Entry(**note, status=failure.status, acknowledged=False))  # type: ignore[arg-type]
+            town.ledger.write(
+                Entry(
+                    operation=ask.step,  # type: ignore[arg-type]
+                    idempotency_key=ask.key,
+                    customer=customer,
+                    lines=lines,
+                    card=card,
+                    status=failure.status,
+                    acknowledged=False,
+                )
+            )
             if failure.status is not None and failure.status < 500:
                 raise
             pause_s = min(4.0, max(0.25, 2 * pause_s))
             waited_s += pause_s
-            continue
-        order_id = UUID(answer.body["id"])
-        town.ledger.write(
-            Entry(
-                **note,  # type: ignore[arg-type]
-                status=answer.status,
-                order_id=order_id,
-                total_cents=answer.body["total_cents"],
-                acknowledged=True,
-            )
-        )
-        town.tally["acknowledged"] += step == "place_order"
-        shown = {line["sku"]: line["quantity"] for line in answer.body["lines"]}
-        if shown != {line.sku: line.quantity for line in lines}:
-            raise Unexpected(f"order {order_id} answers with other lines than were ordered")
-        return order_id
     return None
 
 

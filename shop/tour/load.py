@@ -6,15 +6,18 @@ An open loop: requests are due at the moments of a Poisson process. Each goes to
 the next step longest, or to a new one who comes by; nobody waits for the shop before the next request is due, and
 latency counts from the due moment. So a pause of the shop shows in full in every request that was due in it.
 
+Each visit keeps the cookies that the shop sets, as a browser does, and shares them with nobody.
+
 Its own process, so that neither display nor plots take its time. Writes ledger.jsonl and requests.jsonl into --out
-and a line of progress to standard output twice a second. Ends after --seconds, on SIGTERM, or when standard input
-closes, which is when its parent is gone; requests on their way are waited for, and lost answers to orders asked for
-again.
+and a line of progress to standard output twice a second. Ends after --seconds, where they are given, on SIGTERM, or
+when standard input closes, which is when its parent is gone; requests on their way are waited for, and lost answers
+asked for again.
 """
 
 import argparse
 import asyncio
 import heapq
+import math
 import os
 import random
 import signal
@@ -23,6 +26,9 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookies import CookieError, SimpleCookie
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,7 +60,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: int
     cancelled: int
     acknowledged: int
+    received: int = 0
     last_problem: str = ""
+
+
+@dataclass
+class _Visit:
+    """A journey and the cookies of its browser, by name."""
+
+    journey: Journey
+    cookies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(order=True)
@@ -63,8 +78,19 @@ class _Ready:
 
     at: float
     number: int
-    journey: Journey = field(compare=False)
+    visit: _Visit = field(compare=False)
     ask: Ask = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What came back. `problem` is empty when it is the answer that the journey expects."""
+
+    status: int | None
+    problem: str = ""
+    body: Any = None
+    is_ambiguous: bool = False
+    served_by: str = ""
 
 
 class Load:
@@ -74,6 +100,7 @@ class Load:
         self.client, self.town, self.samples = client, town, samples
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
+        self.begun_at = datetime.now(UTC)
         self.stopped = asyncio.Event()
         self.ready: list[_Ready] = []
         self.numbers = count()
@@ -110,6 +137,7 @@ class Load:
             confirmed=self.town.tally["confirmed"],
             cancelled=self.town.tally["cancelled"],
             acknowledged=self.town.tally["acknowledged"],
+            received=self.town.tally["received"],
             last_problem=self.last_problem,
         )
 
@@ -122,11 +150,12 @@ class Load:
     def _send_one(self, due: float) -> None:
         if self.ready and self.ready[0].at <= due:
             next_in_line = heapq.heappop(self.ready)
-            journey, ask = next_in_line.journey, next_in_line.ask
-        else:
+            self._start(next_in_line.visit, next_in_line.ask, due)
+            return
+        journey = visit(self.town)
+        while (ask := next(journey, None)) is None:  # nothing to do after all
             journey = visit(self.town)
-            ask = next(journey)
-        self._start(journey, ask, due)
+        self._start(_Visit(journey), ask, due)
 
     async def _finish(self) -> None:
         while True:
@@ -141,49 +170,56 @@ class Load:
             while self.ready and self.ready[0].at <= self.loop.time():
                 self._send_one(self.loop.time())
 
-    def _start(self, journey: Journey, ask: Ask, due: float) -> None:
-        task = self.loop.create_task(self._step(journey, ask, due))
+    def _start(self, visit: _Visit, ask: Ask, due: float) -> None:
+        task = self.loop.create_task(self._step(visit, ask, due))
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
 
-    async def _step(self, journey: Journey, ask: Ask, due: float) -> None:
+    async def _step(self, visit: _Visit, ask: Ask, due: float) -> None:
         sent = self.loop.time()
-        status, problem, body = await self._ask(ask)
+        got = await self._ask(ask, visit.cookies)
         answered = self.loop.time()
         following: Ask | None = None
+        problem = got.problem
         try:
             if problem:
-                following = journey.throw(RequestFailed(problem, status))
-            elif status is not None:
-                following = journey.send(Answer(status, body))
+                following = visit.journey.throw(RequestFailed(problem, got.status))
+            elif got.status is not None:
+                following = visit.journey.send(Answer(got.status, got.body))
         except (StopIteration, RequestFailed):
             pass
         except (Unexpected, LookupError, TypeError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
-        self._note(ask, due, sent, answered, status, problem)
+        self._note(ask, due, sent, answered, got, problem)
         if following is not None:
-            heapq.heappush(self.ready, _Ready(answered + following.after_s, next(self.numbers), journey, following))
+            heapq.heappush(self.ready, _Ready(answered + following.after_s, next(self.numbers), visit, following))
 
-    async def _ask(self, ask: Ask) -> tuple[int | None, str, Any]:
+    async def _ask(self, ask: Ask, cookies: dict[str, str]) -> _Answered:
         headers = {"Authorization": f"Bearer {ask.token}"} if ask.token else {}
         if ask.key:
             headers["Idempotency-Key"] = ask.key
+        if cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 response = await self.client.request(ask.method, ask.path, json=ask.body, headers=headers)
         except TimeoutError:
-            return None, f"no answer in {TIMEOUT_S:.0f} s", None
+            return _Answered(None, f"no answer in {TIMEOUT_S:.0f} s")
         except httpx2.HTTPError as error:
-            return None, f"{type(error).__name__}: {error}", None
+            return _Answered(None, f"{type(error).__name__}: {error}")
+        _keep_cookies(response, cookies)
+        served_by = response.headers.get("X-Served-By", "")
         if response.status_code not in ask.expect:
             first_line = response.text.partition("\n")[0][:200]
-            return response.status_code, f"answered {response.status_code}: {first_line}", None
+            is_ambiguous = _is_ambiguous(response)
+            problem = f"answered {response.status_code}: {first_line}"
+            return _Answered(response.status_code, problem, is_ambiguous=is_ambiguous, served_by=served_by)
         try:
-            return response.status_code, "", msgspec.json.decode(response.content)
+            return _Answered(response.status_code, body=msgspec.json.decode(response.content), served_by=served_by)
         except msgspec.DecodeError as error:
-            return response.status_code, f"answered what is not JSON: {error}", None
+            return _Answered(response.status_code, f"answered what is not JSON: {error}", served_by=served_by)
 
-    def _note(self, ask: Ask, due: float, sent: float, answered: float, status: int | None, problem: str) -> None:
+    def _note(self, ask: Ask, due: float, sent: float, answered: float, got: _Answered, problem: str) -> None:
         self.requests += 1
         if problem:
             self.failed += 1
@@ -192,13 +228,35 @@ class Load:
         self.recent.append((answered, latency_ms))
         sample = Sample(
             at_s=round(due - self.begun, 4),
+            due_at=self.begun_at + timedelta(seconds=due - self.begun),
             step=ask.step,
             latency_ms=round(latency_ms, 2),
             service_ms=round(1000 * (answered - sent), 2),
-            status=status,
+            status=got.status,
             problem=problem,
+            is_ambiguous=got.is_ambiguous,
+            served_by=got.served_by,
         )
         self.samples.write(msgspec.json.encode(sample) + b"\n")
+
+
+def _keep_cookies(response: httpx2.Response, cookies: dict[str, str]) -> None:
+    for line in response.headers.get_list("Set-Cookie"):
+        try:
+            cookies.update({name: morsel.coded_value for name, morsel in SimpleCookie(line).items()})
+        except CookieError:
+            continue
+
+
+def _is_ambiguous(response: httpx2.Response) -> bool:
+    """The typed error: something was committed before the module turned out to have moved."""
+    if response.headers.get("X-Ambiguous") == "1":
+        return True
+    try:
+        problem = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(problem, dict) and problem.get("code") == "ambiguous"
 
 
 def customers(number: int) -> list[Customer]:
@@ -206,35 +264,44 @@ def customers(number: int) -> list[Customer]:
     return [Customer(f"customer-{n:03}@shop.example") for n in range(1, number + 1)]
 
 
+def client_of(url: str) -> httpx2.AsyncClient:
+    """For many visits at once: it keeps no cookies itself, each visit has its own."""
+    return httpx2.AsyncClient(
+        base_url=url,
+        timeout=TIMEOUT_S,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # Idle connections are closed here before the server does: else a request can meet a closing connection.
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=2.0),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m shop.tour.load", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="until it ends by itself (default: it does not)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the random choices")
     parser.add_argument("--customers", type=int, default=200, help="demo customers there are")
-    parser.add_argument("--password", default="demo", help="of the demo customers")
+    parser.add_argument("--staff", default="staff@shop.example", help="who receives goods; empty: nobody")
+    parser.add_argument("--password", default="demo", help="of the demo accounts")
     parser.add_argument("--out", type=Path, required=True, help="directory for ledger and samples")
     asyncio.run(_main(parser.parse_args(arguments)))
 
 
 async def _main(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
-    client = httpx2.AsyncClient(
-        base_url=options.url,
-        timeout=TIMEOUT_S,
-        trust_env=False,
-        # Idle connections are closed here before the server does: else a request can meet a closing connection.
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=2.0),
-    )
     with Ledger(options.out / LEDGER) as ledger, (options.out / REQUESTS).open("wb") as samples:
         town = Town(
             rng=random.Random(f"customers {options.seed}"),  # noqa: S311
             ledger=ledger,
             customers=customers(options.customers),
             password=options.password,
+            warehouse=Customer(options.staff) if options.staff else None,
         )
-        async with client:
+        async with client_of(options.url) as client:
             load = Load(client, town, samples)
             for number in (signal.SIGTERM, signal.SIGINT):
                 load.loop.add_signal_handler(number, load.stopped.set)

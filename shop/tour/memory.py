@@ -1,10 +1,10 @@
 """How much memory the shop's processes take, sampled while it works."""
 
 import threading
-import time
 import xmlrpc.client
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http.client import HTTPException
 
 import msgspec
@@ -14,9 +14,9 @@ EVERY_S = 2.0
 
 
 class MemorySample(msgspec.Struct, frozen=True, kw_only=True):
-    """Megabytes (10^6 bytes) by process name, children included, seconds after sampling began."""
+    """Megabytes (10^6 bytes) by process name, children included, at a moment in UTC."""
 
-    at_s: float
+    at: datetime
     mb: dict[str, float]
 
 
@@ -30,7 +30,6 @@ class MemoryWatch:
     def __init__(self, roots: Callable[[], Mapping[str, int]]) -> None:
         self.samples: list[MemorySample] = []
         self._roots = roots
-        self._begun = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="memory")
 
@@ -49,7 +48,7 @@ class MemoryWatch:
             except (OSError, HTTPException, xmlrpc.client.Error):  # the supervisor is busy or gone: no sample now
                 roots = {}
             if roots:
-                self.samples.append(MemorySample(at_s=round(time.monotonic() - self._begun, 2), mb=memory_mb(roots)))
+                self.samples.append(MemorySample(at=datetime.now(UTC), mb=memory_mb(roots)))
             self._stop.wait(EVERY_S)
 
 

@@ -1,31 +1,16 @@
-"""Plots of a tour as inline SVG that takes its colours from the page, so that one drawing serves light and dark."""
+"""Plots of customers, orders and memory in a tour."""
 
-import io
-import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from html import escape
 from typing import Any
 
 from shop.tour.census import ShownOrder
+from shop.tour.drawing import colour, legend, log_axis, svg
 from shop.tour.samples import Latency, Sample, percentile
 
-COLOURS = {
-    "--ink": "#010101",
-    "--muted": "#020202",
-    "--line": "#030303",
-    "--blue": "#040404",
-    "--green": "#050505",
-    "--red": "#060606",
-    "--amber": "#070707",
-    "--violet": "#080808",
-}
-"""Drawn in a grey that nothing else has, then replaced by the page's variable of that name."""
-WIDTH_PX, HEIGHT_PX, TEXT_PX = 440, 250, 13
 MOST_BUCKETS = 90
 FEWEST_FOR_PERCENTILES = 10
-_DPI = 72
 
 
 def requests_plot(samples: Sequence[Sample], *, load_s: float, rate: float) -> str:
@@ -37,18 +22,18 @@ def requests_plot(samples: Sequence[Sample], *, load_s: float, rate: float) -> s
     bad = [sum(1 for sample in sent[moment] if sample.problem) / width for moment in moments]
 
     def draw(axes: Any) -> None:
-        axes.bar(moments, good, width=width, align="edge", color=_c("--blue"), linewidth=0, label="answered")
+        axes.bar(moments, good, width=width, align="edge", color=colour("--blue"), linewidth=0, label="answered")
         if any(bad):
             axes.bar(
-                moments, bad, bottom=good, width=width, align="edge", color=_c("--red"), linewidth=0, label="failed"
+                moments, bad, bottom=good, width=width, align="edge", color=colour("--red"), linewidth=0, label="failed"
             )
-        axes.axhline(rate, color=_c("--ink"), linewidth=1, linestyle=(0, (4, 3)), label=f"target {rate:g}/s")
+        axes.axhline(rate, color=colour("--ink"), linewidth=1, linestyle=(0, (4, 3)), label=f"target {rate:g}/s")
         axes.set_ylim(0, 1.15 * max(rate, *(a + b for a, b in zip(good, bad, strict=True))))
         axes.set_xlabel("seconds of load")
-        _legend(axes)
+        legend(axes)
 
     failed = sum(1 for sample in samples if sample.problem)
-    return _svg("requests", "Requests per second", f"{len(samples)} requests, {failed} failed, target {rate:g}/s", draw)
+    return svg("requests", "Requests per second", f"{len(samples)} requests, {failed} failed, target {rate:g}/s", draw)
 
 
 def latency_plot(samples: Sequence[Sample], *, load_s: float) -> str:
@@ -60,14 +45,14 @@ def latency_plot(samples: Sequence[Sample], *, load_s: float) -> str:
     middles = [moment + width / 2 for moment in moments]
 
     def draw(axes: Any) -> None:
-        for percent, colour in ((99, "--violet"), (95, "--amber"), (50, "--blue")):
+        for percent, variable in ((99, "--violet"), (95, "--amber"), (50, "--blue")):
             values = [percentile(latencies, percent) for latencies in ordered]
-            axes.plot(middles, values, color=_c(colour), linewidth=1.8, label=f"p{percent}")
-        _log(axes.yaxis, axes.set_yscale, label="ms")
+            axes.plot(middles, values, color=colour(variable), linewidth=1.8, label=f"p{percent}")
+        log_axis(axes.yaxis, axes.set_yscale, label="ms")
         axes.set_xlabel("seconds of load")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("latency", "Latency over time", f"p50, p95 and p99 of each {width:g} s, milliseconds", draw)
+    return svg("latency", "Latency over time", f"p50, p95 and p99 of each {width:g} s, milliseconds", draw)
 
 
 def steps_plot(latency: Mapping[str, Latency]) -> str:
@@ -77,24 +62,24 @@ def steps_plot(latency: Mapping[str, Latency]) -> str:
     def draw(axes: Any) -> None:
         for row, step in enumerate(steps):
             it = latency[step]
-            axes.plot([it.p50_ms, it.p99_ms], [row, row], color=_c("--line"), linewidth=4, solid_capstyle="round")
-        for name, colour in (("p50_ms", "--blue"), ("p95_ms", "--amber"), ("p99_ms", "--violet")):
+            axes.plot([it.p50_ms, it.p99_ms], [row, row], color=colour("--line"), linewidth=4, solid_capstyle="round")
+        for name, variable in (("p50_ms", "--blue"), ("p95_ms", "--amber"), ("p99_ms", "--violet")):
             axes.plot(
                 [getattr(latency[step], name) for step in steps],
                 range(len(steps)),
                 "o",
-                color=_c(colour),
+                color=colour(variable),
                 markersize=6,
                 label=name.removesuffix("_ms"),
             )
         axes.set_yticks(range(len(steps)), [step.replace("_", " ") for step in steps])
         axes.set_ylim(-0.6, len(steps) - 0.4)
-        axes.tick_params(axis="y", labelcolor=_c("--ink"), length=0)
+        axes.tick_params(axis="y", labelcolor=colour("--ink"), length=0)
         axes.grid(axis="y", visible=False)
-        _log(axes.xaxis, axes.set_xscale, label="ms")
-        _legend(axes)
+        log_axis(axes.xaxis, axes.set_xscale, label="ms")
+        legend(axes)
 
-    return _svg("steps", "Latency by step", "p50, p95 and p99 of each journey step, milliseconds", draw)
+    return svg("steps", "Latency by step", "p50, p95 and p99 of each journey step, milliseconds", draw)
 
 
 def orders_plot(orders: Sequence[ShownOrder], *, began_at: datetime) -> str:
@@ -118,16 +103,16 @@ def orders_plot(orders: Sequence[ShownOrder], *, began_at: datetime) -> str:
         axes.stackplot(
             moments,
             [counts[state] for state in colours],
-            colors=[_c(colour) for colour in colours.values()],
+            colors=[colour(variable) for variable in colours.values()],
             labels=[f"{state} {number[state]}" for state in colours],
             linewidth=0,
             step="post",
         )
         axes.set_ylim(0, None)
         axes.set_xlabel("seconds since the load began")
-        _legend(axes)
+        legend(axes)
 
-    return _svg("orders", "Orders by outcome", ", ".join(f"{n} {state}" for state, n in number.items()), draw)
+    return svg("orders", "Orders by outcome", ", ".join(f"{n} {state}" for state, n in number.items()), draw)
 
 
 def settle_plot(orders: Sequence[ShownOrder]) -> str:
@@ -138,16 +123,16 @@ def settle_plot(orders: Sequence[ShownOrder]) -> str:
             waits[order.state].append(max(0.01, (order.settled_at - order.placed_at).total_seconds()))
 
     def draw(axes: Any) -> None:
-        for state, colour in (("confirmed", "--green"), ("cancelled", "--amber")):
+        for state, variable in (("confirmed", "--green"), ("cancelled", "--amber")):
             if waits[state]:
-                axes.ecdf(waits[state], color=_c(colour), linewidth=1.8, label=state)
-        _log(axes.xaxis, axes.set_xscale, label="seconds since placed")
+                axes.ecdf(waits[state], color=colour(variable), linewidth=1.8, label=state)
+        log_axis(axes.xaxis, axes.set_xscale, label="seconds since placed")
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_ylim(0, 1.02)
-        _legend(axes)
+        legend(axes)
 
     number = sum(map(len, waits.values()))
-    return _svg("settle", "Time to rest", f"{number} orders, share that came to rest within so many seconds", draw)
+    return svg("settle", "Time to rest", f"{number} orders, share that came to rest within so many seconds", draw)
 
 
 def memory_plot(by_process: Mapping[str, float]) -> str:
@@ -155,7 +140,7 @@ def memory_plot(by_process: Mapping[str, float]) -> str:
     names = sorted(by_process, key=lambda name: by_process[name])
 
     def draw(axes: Any) -> None:
-        axes.barh(names, [by_process[name] for name in names], color=_c("--blue"), height=0.6, linewidth=0)
+        axes.barh(names, [by_process[name] for name in names], color=colour("--blue"), height=0.6, linewidth=0)
         for row, name in enumerate(names):
             axes.annotate(
                 f"{by_process[name]:.0f}",
@@ -163,95 +148,14 @@ def memory_plot(by_process: Mapping[str, float]) -> str:
                 xytext=(5, 0),
                 textcoords="offset points",
                 va="center",
-                color=_c("--ink"),
+                color=colour("--ink"),
             )
-        axes.tick_params(axis="y", labelcolor=_c("--ink"), length=0)
+        axes.tick_params(axis="y", labelcolor=colour("--ink"), length=0)
         axes.grid(axis="y", visible=False)
         axes.set_xlim(0, 1.15 * max(by_process.values()))
         axes.set_xlabel("MB")
 
-    return _svg("memory", "Memory by process", ", ".join(f"{name} {by_process[name]:.0f} MB" for name in names), draw)
-
-
-def _svg(name: str, title: str, description: str, draw: Callable[[Any], None]) -> str:
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib.figure import Figure
-
-    style: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "font.size": TEXT_PX,
-        "axes.edgecolor": _c("--line"),
-        "axes.labelcolor": _c("--muted"),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": _c("--line"),
-        "grid.linewidth": 0.7,
-        "xtick.color": _c("--muted"),
-        "ytick.color": _c("--muted"),
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "text.color": _c("--ink"),
-    }
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(WIDTH_PX / _DPI, HEIGHT_PX / _DPI), dpi=_DPI, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _embeddable(file.getvalue(), name=name, title=title, description=description)
-
-
-def _embeddable(svg: str, *, name: str, title: str, description: str) -> str:
-    """Without prologue and metadata, ids unique in the page, colours and fonts of the page, a title for readers."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    for variable, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    head = (
-        f'<svg role="img" aria-labelledby="{name}-title {name}-desc" viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" '
-        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    )
-    return re.sub(r"<svg[^>]*>", head, svg, count=1)
-
-
-def _c(variable: str) -> str:
-    return COLOURS[variable]
-
-
-def _legend(axes: Any) -> None:
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=4,
-        frameon=False,
-        handlelength=1.0,
-        columnspacing=1.2,
-        borderaxespad=0.2,
-        labelcolor=_c("--ink"),
-    )
-
-
-def _log(axis: Any, set_scale: Callable[[str], None], *, label: str) -> None:
-    """A logarithmic axis with plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    set_scale("log")
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1, 3)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_tick_params(which="minor", length=0)
-    axis.set_label_text(label)
+    return svg("memory", "Memory by process", ", ".join(f"{name} {by_process[name]:.0f} MB" for name in names), draw)
 
 
 def _bucket_s(load_s: float) -> float:

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +12,37 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from extraction.deploys.records import Deploy
 from shop.tour.census import ShownOrder
 from shop.tour.ledger import Comparison, Difference, Doubled
 from shop.tour.memory import MemorySample, measure
+from shop.tour.moves import (
+    SWITCHES,
+    DeployComparison,
+    StageRecord,
+    SwitchFigures,
+    deploy_figures,
+    latency_by_phase,
+    measured,
+    memory_of_phase,
+    phases,
+    switch_in,
+)
 from shop.tour.samples import Latency, Sample, latency_by_step, percentile
+from shop.tour.stages import MOVES
 
 REPORT = "report.json"
 RECOUNT = (
-    "requests.jsonl has one line for each request: total = lines, failed = lines whose problem is not empty, latency = "
-    "nearest-rank percentiles of latency_ms by step. ledger.jsonl has one line for each answer to a POST of an order: "
-    "acknowledged = distinct idempotency_key with acknowledged true. facts.jsonl is what the orders module holds, "
-    "orders.jsonl what GET /api/orders/<id>/ showed of each acknowledged order after the load. lost = acknowledged "
-    "order_id that is missing from either file or differs in lines or total_cents; doubled = an idempotency_key of the "
-    "ledger with more than one id in facts.jsonl."
+    "requests.jsonl has one line for each request: total = lines, failed = lines whose problem is not empty, "
+    "ambiguous = lines with is_ambiguous true, latency = nearest-rank percentiles of latency_ms by step, and of those"
+    " whose due_at lies in the phase (stages has its moments). ledger.jsonl has one line for each answer to a POST of"
+    " an order or of received goods: acknowledged = distinct idempotency_key with acknowledged true. facts.jsonl is "
+    "what the orders module holds, orders.jsonl what GET /api/orders/<id>/ showed of each acknowledged order after "
+    "the load. lost = acknowledged order_id that is missing from either file or differs in lines or total_cents; "
+    "doubled = an idempotency_key of the ledger with more than one id in facts.jsonl. Receipts: of each sku, received"
+    " in stock.jsonl minus received in stock_before.jsonl is the sum of the acknowledged quantities; less is lost, "
+    "more is doubled. A switch's slowest request is the largest latency_ms of those with due_at <= opened_at and "
+    "due_at + latency_ms >= began_at."
 )
 
 
@@ -45,11 +63,14 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger against the shop; counts are of operations (idempotency keys). None where it was not compared.
 
+    `orders` and `receipts` are the two parts of `acknowledged`: orders of customers, goods that staff received.
     `unanswered` were never answered; of them `unanswered_placed` left an order. `differences` and `doubles` are the
     cases behind `lost` and `doubled`.
     """
 
     acknowledged: int | None = None
+    orders: int | None = None
+    receipts: int | None = None
     lost: int | None = None
     doubled: int | None = None
     unanswered: int | None = None
@@ -71,15 +92,25 @@ class OrderFigures(msgspec.Struct, frozen=True, kw_only=True):
     settle_max_s: float | None = None
 
 
+class MemoryOfPhase(msgspec.Struct, frozen=True, kw_only=True):
+    """Megabytes at the peak of a phase."""
+
+    total: float | None = None
+    by_process: dict[str, float] = {}
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Megabytes (10^6 bytes) at the peak of the load: `total` of the moment with the largest sum, `by_process` then.
 
-    `measure` is PSS (shared pages count once in all) or, where the system does not tell it, RSS.
+    `before` and `after` are the same of the quiet times before the module left and after. `measure` is PSS (shared
+    pages count once in all) or, where the system does not tell it, RSS.
     """
 
     total: float | None
     by_process: dict[str, float]
     measure: str
+    before: MemoryOfPhase
+    after: MemoryOfPhase
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +124,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A tour.
 
+    module               that was taken out, back and out again
     verdict              passed, failed or interrupted
     reasons              why it failed, a sentence each
     interrupted          Ctrl-C came before the end; what was not measured is null or empty
@@ -101,13 +133,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     start_up_s           from the command to the shop's first answer, migrating and seeding included
     load_s               how long requests were sent
     seed                 of the random choices; the same seed gives the same arrival times
-    orders_per_second    acknowledged operations / load_s
+    ambiguous            requests answered that nobody knows whether they took effect; they count as failed too
+    orders_per_second    acknowledged orders / load_s
+    stages               what was done and when, with the evidence of each
+    home, epoch          where the module lives at the end, as `manage.py extract status` says
+    cutover, rollback, second_cutover   the three switches; null where it did not come to it
+    deploys              the same change deployed with everything, before, and alone, after
     invariants           name -> held, by `manage.py audit` after the shop came to rest
     differences          what the audit found, a line each
-    latency              by journey step, and `all`
+    latency              by journey step, `all`, and of all requests by phase: `before` is the quiet baseline,
+                         `during` from the beginning of provision until a minute after the first cutover (or the
+                         rollback), `after` the quiet time after the cutover
     recount              how to get at every figure from the raw files beside this one
     """
 
+    module: str
     verdict: str
     reasons: tuple[str, ...]
     interrupted: bool
@@ -117,11 +157,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     load_s: float
     seed: int
     requests: Requests
+    ambiguous: int
     ledger: LedgerFigures
     orders: OrderFigures
     orders_per_second: float
     invariants: dict[str, bool]
     differences: tuple[str, ...]
+    home: str
+    epoch: int | None
+    stages: tuple[StageRecord, ...]
+    cutover: SwitchFigures | None
+    rollback: SwitchFigures | None
+    second_cutover: SwitchFigures | None
+    deploys: DeployComparison
     latency: dict[str, Latency]
     memory_mb: Memory
     versions: dict[str, str]
@@ -138,6 +186,7 @@ class Findings(msgspec.Struct, kw_only=True):
 
     rate: float
     seed: int
+    module: str
     started_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     interrupted: bool = False
     start_up_s: float | None = None
@@ -149,6 +198,11 @@ class Findings(msgspec.Struct, kw_only=True):
     invariants: dict[str, bool] | None = None
     differences: tuple[str, ...] = ()
     memory: list[MemorySample] = []
+    stages: list[StageRecord] = []
+    deploys_before: list[Deploy] = []
+    deploys_after: list[Deploy] = []
+    home: str = ""
+    epoch: int | None = None
     server_version: str = ""
     troubles: list[str] = []
     """What went wrong outside of requests, ledger and invariants, a sentence each."""
@@ -162,9 +216,15 @@ def report_of(findings: Findings) -> Report:
     else:
         verdict = "failed" if reasons else "passed"
     load_s = findings.load_s
+    switches = {
+        stage.key: measured(switch, findings.samples)
+        for stage in findings.stages
+        if stage.key in SWITCHES and (switch := switch_in(stage.evidence)) is not None
+    }
     failed = [sample for sample in findings.samples if sample.problem]
     compared = findings.comparison
     return Report(
+        module=findings.module,
         verdict=verdict,
         reasons=reasons,
         interrupted=findings.interrupted,
@@ -180,10 +240,13 @@ def report_of(findings: Findings) -> Report:
             rate_per_s=round(len(findings.samples) / load_s, 1) if load_s else 0.0,
             problems=dict(Counter(f"{sample.step}: {sample.problem}" for sample in failed).most_common(20)),
         ),
+        ambiguous=sum(1 for sample in findings.samples if sample.is_ambiguous),
         ledger=LedgerFigures()
         if compared is None
         else LedgerFigures(
             acknowledged=compared.acknowledged,
+            orders=compared.acknowledged_orders,
+            receipts=compared.acknowledged_receipts,
             lost=len(compared.lost),
             doubled=len(compared.doubled),
             unanswered=compared.unanswered,
@@ -192,11 +255,21 @@ def report_of(findings: Findings) -> Report:
             doubles=compared.doubled,
         ),
         orders=_orders(findings.seen),
-        orders_per_second=round(compared.acknowledged / load_s, 2) if compared is not None and load_s else 0.0,
+        orders_per_second=round(compared.acknowledged_orders / load_s, 2) if compared is not None and load_s else 0.0,
         invariants=findings.invariants or {},
         differences=findings.differences,
-        latency=latency_by_step(findings.samples),
-        memory_mb=_peak(findings.memory),
+        home=findings.home,
+        epoch=findings.epoch,
+        stages=tuple(findings.stages),
+        cutover=switches.get("cutover"),
+        rollback=switches.get("rollback"),
+        second_cutover=switches.get("second_cutover"),
+        deploys=DeployComparison(
+            before=deploy_figures(findings.deploys_before, findings.samples),
+            after=deploy_figures(findings.deploys_after, findings.samples),
+        ),
+        latency=latency_by_step(findings.samples) | latency_by_phase(findings.stages, findings.samples),
+        memory_mb=_memory(findings),
         versions=_versions(findings.server_version),
         machine=Machine(
             system=platform.platform(terse=True),
@@ -218,22 +291,37 @@ def _reasons(findings: Findings) -> list[str]:
     reasons = list(findings.troubles)
     if failed := sum(1 for sample in findings.samples if sample.problem):
         reasons.append(f"{_count(failed, 'request')} failed")
+    if ambiguous := sum(1 for sample in findings.samples if sample.is_ambiguous):
+        reasons.append(f"{_count(ambiguous, 'request')} answered that nobody knows whether it took effect")
     if findings.comparison is not None:
-        if lost := len(findings.comparison.lost):
-            reasons.append(f"{_count(lost, 'acknowledged order')} lost or changed")
-        if doubled := len(findings.comparison.doubled):
-            reasons.append(f"{_count(doubled, 'order')} doubled")
+        lost, doubled = findings.comparison.lost, findings.comparison.doubled
+        if orders := sum(1 for it in lost if not it.sku):
+            reasons.append(f"{_count(orders, 'acknowledged order')} lost or changed")
+        if receipts := sum(1 for it in lost if it.sku):
+            reasons.append(f"{_count(receipts, 'acknowledged receipt')} of goods lost")
+        if orders := sum(1 for it in doubled if not it.sku):
+            reasons.append(f"{_count(orders, 'order')} doubled")
+        if receipts := sum(1 for it in doubled if it.sku):
+            reasons.append(f"{_count(receipts, 'receipt')} of goods doubled")
     reasons += [f"invariant {name} does not hold" for name, held in (findings.invariants or {}).items() if not held]
     if not findings.interrupted:
-        if not findings.samples:
-            reasons.append("no request was sent")
-        if findings.comparison is None:
-            reasons.append("the ledger was not compared")
-        elif not findings.comparison.acknowledged:
-            reasons.append("no order was acknowledged")
-        if not findings.invariants:
-            reasons.append("the invariants were not checked")
+        reasons += _missing(findings)
     return reasons
+
+
+def _missing(findings: Findings) -> Iterator[str]:
+    """What a whole tour would have and this one has not."""
+    if not findings.samples:
+        yield "no request was sent"
+    if findings.comparison is None:
+        yield "the ledger was not compared"
+    elif not findings.comparison.acknowledged_orders:
+        yield "no order was acknowledged"
+    if not findings.invariants:
+        yield "the invariants were not checked"
+    done = {stage.key for stage in findings.stages if stage.outcome == "done"}
+    if missing := [key.replace("_", " ") for key in MOVES if key not in done]:
+        yield f"not done: {', '.join(missing)}"
 
 
 def _orders(seen: Sequence[ShownOrder | None]) -> OrderFigures:
@@ -252,11 +340,21 @@ def _orders(seen: Sequence[ShownOrder | None]) -> OrderFigures:
     )
 
 
-def _peak(samples: Sequence[MemorySample]) -> Memory:
-    if not samples:
-        return Memory(total=None, by_process={}, measure=measure())
-    peak = max(samples, key=lambda sample: sum(sample.mb.values())).mb
-    return Memory(total=round(sum(peak.values()), 1), by_process=peak, measure=measure())
+def _memory(findings: Findings) -> Memory:
+    peak = max((sample.mb for sample in findings.memory), key=lambda mb: sum(mb.values()), default={})
+    of = phases(findings.stages)
+    before, after = (memory_of_phase(findings.memory, of.get(phase)) for phase in ("before", "after"))
+    return Memory(
+        total=_sum(peak),
+        by_process=peak,
+        measure=measure(),
+        before=MemoryOfPhase(total=_sum(before), by_process=before),
+        after=MemoryOfPhase(total=_sum(after), by_process=after),
+    )
+
+
+def _sum(mb: Mapping[str, float]) -> float | None:
+    return round(sum(mb.values()), 1) if mb else None
 
 
 def _versions(server: str) -> dict[str, str]:

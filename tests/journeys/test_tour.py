@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import count
@@ -21,22 +22,37 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx2
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from uuid_utils.compat import uuid7
 
+from contracts.inventory import StockFact
 from contracts.orders import Orders
 from contracts.runtime import use
+from extraction.deploys.records import Deploy
 from modules.orders.models import Order, OrderLine
 from shop.tour import conductor
 from shop.tour.census import ShownOrder
 from shop.tour.journeys import Customer, Town
-from shop.tour.ledger import Comparison, Difference, Doubled, Entry, Ledger, LedgerLine, SeenOrder, compare, entries_in
-from shop.tour.load import Load
+from shop.tour.ledger import (
+    Comparison,
+    Difference,
+    Doubled,
+    Entry,
+    Ledger,
+    LedgerLine,
+    SeenOrder,
+    compare,
+    compare_receipts,
+    entries_in,
+)
+from shop.tour.load import Load, client_of
+from shop.tour.memory import MemorySample
+from shop.tour.moves import StageRecord, switch_in
 from shop.tour.report import Findings, report_of
 from shop.tour.samples import Sample, latency_by_step, percentile, samples_in
+from shop.tour.stages import MOVES
 from tests.embedded import unembedded
 from tests.journeys.buying import Buyer, shelve
 from tests.platform.conftest import running_for
@@ -190,7 +206,20 @@ def test_a_ledger_that_a_kill_cut_short_is_read_up_to_there(tmp_path: Path) -> N
     assert entries_in(path) == [entry]
 
 
-GOOD = Comparison(acknowledged=1, unanswered=0, unanswered_placed=0, lost=(), doubled=())
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds past noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def stage_record(key: str, began_s: float = 0, ended_s: float = 1, **values: Any) -> StageRecord:
+    usual: dict[str, Any] = {"title": key, "outcome": "done", "began_at": at(began_s), "ended_at": at(ended_s)}
+    return StageRecord(**usual | values, key=key)
+
+
+GOOD = Comparison(acknowledged=2, acknowledged_receipts=1, unanswered=0, unanswered_placed=0, lost=(), doubled=())
 CAUSES: dict[str, dict[str, Any]] = {
     "1 request failed": {"samples": [{"problem": "answered 500"}]},
     "1 acknowledged order lost or changed": {
@@ -204,17 +233,27 @@ CAUSES: dict[str, dict[str, Any]] = {
     "invariant stock_adds_up does not hold": {"invariants": {"stock_adds_up": False, "nothing_stuck": True}},
     "the invariants were not checked": {"invariants": None},
     "the ledger was not compared": {"comparison": None},
-    "no order was acknowledged": {"comparison": msgspec.structs.replace(GOOD, acknowledged=0)},
+    "1 acknowledged receipt of goods lost": {
+        "comparison": msgspec.structs.replace(GOOD, lost=(Difference(sku="A-1", what="gone"),))
+    },
+    "1 receipt of goods doubled": {
+        "comparison": msgspec.structs.replace(GOOD, doubled=(Doubled(sku="A-1", what="too many"),))
+    },
+    "no order was acknowledged": {"comparison": msgspec.structs.replace(GOOD, acknowledged=1)},
+    "not done: rollback, second cutover": {"stages": [stage_record(key) for key in MOVES[:-2]]},
     "no request was sent": {"samples": []},
     "the load ended with status 1: out of memory": {"troubles": ["the load ended with status 1: out of memory"]},
 }
 
 
 def findings(**changes: Any) -> Findings:
+    """Of a tour in which nothing went wrong, but for these changes."""
     samples = [sample(**values) for values in changes.pop("samples", [{}])]
     usual: dict[str, Any] = {
         "rate": 1,
         "seed": 1,
+        "module": "inventory",
+        "stages": [stage_record(key) for key in MOVES],
         "load_s": 1.0,
         "comparison": GOOD,
         "invariants": {"nothing_stuck": True},
@@ -223,7 +262,14 @@ def findings(**changes: Any) -> Findings:
 
 
 def sample(**values: Any) -> Sample:
-    usual: dict[str, Any] = {"at_s": 0.0, "step": "product", "latency_ms": 1, "service_ms": 1, "status": 200}
+    usual: dict[str, Any] = {
+        "at_s": 0.0,
+        "due_at": NOON,
+        "step": "product",
+        "latency_ms": 1,
+        "service_ms": 1,
+        "status": 200,
+    }
     return Sample(**usual | values)
 
 
@@ -238,6 +284,161 @@ def test_a_tour_fails_for_each_cause_and_names_it(reason: str) -> None:
     assert (report.verdict, report.reasons, report.exit_status) == ("failed", (reason,), 1)
 
 
+def test_a_request_that_nobody_knows_of_is_counted_apart_and_as_failed() -> None:
+    report = report_of(findings(samples=[{"problem": "answered 503", "is_ambiguous": True}]))
+    assert (report.ambiguous, report.requests.failed, report.verdict) == (1, 1, "failed")
+    assert "1 request answered that nobody knows whether it took effect" in report.reasons
+
+
+SWITCH = {
+    "from_unit": "monolith",
+    "to_unit": "inventory",
+    "epoch": 1,
+    "attempts": 1,
+    "began_at": "2026-06-01T12:00:10Z",
+    "opened_at": "2026-06-01T12:00:10.020Z",
+    "lock_to_commit_ms": 7.0,
+    "lock_to_open_ms": 9.0,
+}
+
+
+@pytest.mark.parametrize("evidence", [SWITCH, {"stage": "cutover", "evidence": SWITCH}])
+def test_a_switch_is_told_with_the_slowest_request_that_overlapped_it(evidence: dict[str, Any]) -> None:
+    report = report_of(
+        findings(
+            stages=[stage_record(key, evidence=evidence if key == "cutover" else {}) for key in MOVES],
+            samples=[
+                {"due_at": at(9.0), "latency_ms": 1500.0},  # under way when it began
+                {"due_at": at(10.01), "latency_ms": 40.0},
+                {"due_at": at(9.0), "latency_ms": 999.0},  # over before
+                {"due_at": at(10.03), "latency_ms": 5000.0},  # due after
+            ],
+        )
+    )
+    assert report.cutover is not None
+    assert (report.cutover.lock_to_open_ms, report.cutover.to_unit) == (9.0, "inventory")
+    assert (report.cutover.overlapping_requests, report.cutover.slowest_overlapping_request_ms) == (2, 1500.0)
+    assert report.rollback is None
+
+
+def test_a_stage_that_switched_nothing_has_no_switch() -> None:
+    assert switch_in({"sentence": "inventory lives in inventory", "evidence": {}}) is None
+
+
+def test_latency_is_told_before_during_and_after_the_migration() -> None:
+    stages = [
+        stage_record("quiet_before", 0, 10),
+        stage_record("provision", 20, 30),
+        stage_record("cutover", 40, 41),
+        stage_record("quiet_after", 41, 50),
+        stage_record("rollback", 120, 121),
+    ]
+    due: dict[str, list[float]] = {
+        "before": [0, 9.9],
+        "between": [15],
+        "during": [20, 39],
+        "after": [45],
+        "settling": [60, 100.9],
+        "past": [102],
+    }
+    samples = [{"due_at": at(second)} for seconds in due.values() for second in seconds]
+    latency = report_of(findings(stages=stages, samples=samples)).latency
+    told = {phase: latency[phase].requests for phase in ("before", "during", "after")}
+    assert told == {"before": 2, "during": 5, "after": 1}  # during ends a minute after the cutover
+
+
+def test_a_rollback_ends_what_counts_as_during_the_migration() -> None:
+    stages = [stage_record("provision", 20, 30), stage_record("cutover", 40, 41), stage_record("rollback", 50, 51)]
+    samples = [{"due_at": at(second)} for second in (45, 49, 51, 60)]
+    assert report_of(findings(stages=stages, samples=samples)).latency["during"].requests == 2
+
+
+def test_deploys_are_told_before_and_after_with_the_requests_that_failed_meanwhile() -> None:
+    def deploy(began_s: float, seconds: float, unit: str, modules: tuple[str, ...]) -> Deploy:
+        return Deploy(
+            unit=unit,
+            release="r2",
+            modules=modules,
+            began_at=at(began_s),
+            ended_at=at(began_s + seconds),
+            seconds=seconds,
+            units_restarted=1,
+            modules_restarted=len(modules),
+            outcome="done",
+        )
+
+    everything = ("inventory", "orders", "payments", "users")
+    deploys = report_of(
+        findings(
+            deploys_before=[deploy(began_s, seconds, "monolith", everything) for began_s, seconds in ((0, 5), (10, 9))],
+            deploys_after=[deploy(30, 2, "inventory", ("inventory",))],
+            samples=[{"due_at": at(11), "problem": "answered 502"}, {"due_at": at(25), "problem": "answered 502"}],
+        )
+    ).deploys
+    assert (deploys.before.count, deploys.before.median_seconds, deploys.before.modules_restarted) == (2, 7.0, 4)
+    assert (deploys.after.count, deploys.after.median_seconds, deploys.after.modules_restarted) == (1, 2.0, 1)
+    assert (deploys.before.failed_requests, deploys.after.failed_requests) == (1, 0)
+
+
+def test_memory_is_told_at_the_peak_of_each_quiet_time() -> None:
+    stages = [stage_record("quiet_before", 0, 10), stage_record("quiet_after", 50, 60)]
+    memory = [
+        MemorySample(at=at(second), mb={"web": mb, **more})
+        for second, mb, more in ((1, 100, {}), (5, 120, {}), (30, 500, {}), (55, 90, {"web-inventory": 80.0}))
+    ]
+    told = report_of(findings(stages=stages, memory=memory)).memory_mb
+    assert (told.total, told.before.total, told.after.total) == (500, 120, 170)
+    assert told.after.by_process == {"web": 90, "web-inventory": 80}
+
+
+def receipt(key: str, pieces: int, received: int | None, *, sku: str = "A-1") -> Entry:
+    return Entry(
+        operation="receive_goods",
+        idempotency_key=key,
+        customer="staff",
+        lines=(LedgerLine(sku=sku, quantity=pieces),),
+        status=None if received is None else 200,
+        received=received,
+        acknowledged=received is not None,
+    )
+
+
+def against_stock(entries: list[Entry], after: int) -> tuple[list[str], list[str]]:
+    """Keys of what is lost and of what is doubled, of a product that had 10 pieces received before."""
+    stock = {
+        moment: {"A-1": StockFact(sku="A-1", received=n, on_hand=0)} for moment, n in (("before", 10), ("after", after))
+    }
+    lost, doubled = compare_receipts(entries, **stock)
+    return [it.idempotency_key or "sum" for it in lost], [it.idempotency_key or "sum" for it in doubled]
+
+
+RECEIVED = [receipt("a", 5, 15), receipt("b", 3, 18)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "after", "expected"),
+    [
+        (RECEIVED, 18, ([], [])),
+        ([*RECEIVED, receipt("a", 5, 15)], 18, ([], [])),  # the same answer again
+        (RECEIVED, 15, (["b"], [])),  # the last one is gone
+        ([receipt("a", 5, 15), receipt("b", 3, 13)], 15, (["a"], [])),  # one wrote over the other
+        ([receipt("a", 5, 15), receipt("b", 3, 21)], 21, ([], ["sum"])),  # three pieces in between are nobody's
+        ([*RECEIVED, receipt("a", 5, 23)], 23, ([], ["a"])),  # applied again, and said so
+        ([*RECEIVED, receipt("c", 4, None)], 18, ([], [])),  # never answered, and not there
+        ([*RECEIVED, receipt("c", 4, None)], 22, ([], [])),  # never answered, and there all the same
+        ([*RECEIVED, receipt("c", 4, None)], 26, ([], ["sum"])),  # never answered, and there twice
+    ],
+)
+def test_receipts_are_compared_with_the_stock(entries: list[Entry], after: int, expected: tuple[Any, Any]) -> None:
+    assert against_stock(entries, after) == expected
+
+
+def test_a_receipt_of_a_product_that_is_gone_is_lost() -> None:
+    before = {"A-1": StockFact(sku="A-1", received=10, on_hand=0)}
+    lost, _ = compare_receipts(RECEIVED, before=before, after={})
+    assert [it.idempotency_key for it in lost] == ["a", "b"]
+
+
 def test_an_interrupted_tour_says_so_and_claims_no_comparison() -> None:
     report = report_of(findings(interrupted=True, comparison=None, invariants=None))
     assert (report.verdict, report.exit_status) == ("interrupted", 130)
@@ -249,6 +450,8 @@ class Misbehaving(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     gate: threading.Event
+    seen: list[tuple[str, str]]
+    """The cookie that a request carried, and the one that its answer set."""
     numbers: Iterator[int]
     orders: dict[str, str]
     pauses_after = 0
@@ -292,6 +495,11 @@ class Misbehaving(BaseHTTPRequestHandler):
     def answer(self, status: int, body: object) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
+        carried, given = self.headers.get("Cookie", ""), ""
+        if not carried:
+            given = f"cohort={uuid7().hex}"
+            self.send_header("Set-Cookie", f"{given}; Path=/; HttpOnly")
+        self.seen.append((carried, given))
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -305,6 +513,7 @@ def misbehaving() -> Iterator[tuple[str, type[Misbehaving]]]:
         gate = threading.Event()
         numbers = count(1)
         orders: dict[str, str] = {}
+        seen: list[tuple[str, str]] = []
         paused: list[float] = []
 
     Handler.gate.set()
@@ -346,8 +555,7 @@ def load(
             town = Town(
                 rng=random.Random(1), ledger=open_ledger, customers=[Customer("customer-001@shop.example")], password=""
             )
-            limits = httpx2.Limits(max_connections=None)
-            async with httpx2.AsyncClient(base_url=url, trust_env=False, limits=limits) as client:
+            async with client_of(url) as client:
                 running = Load(client, town, samples)
                 running.loop.call_later(busy_at_s, time.sleep, busy_s)
                 if ends_with_a_lost_answer:
@@ -368,6 +576,24 @@ def test_a_pause_of_the_shop_shows_in_every_request_that_was_due_in_it(tmp_path:
     assert len(due_in_pause) > 60, "customers keep coming while the shop pauses"
     for it in due_in_pause:
         assert it.latency_ms >= 1000 * (resumed - it.at_s) - 1
+
+
+def test_each_visit_keeps_the_cookie_that_it_was_given_to_itself(tmp_path: Path) -> None:
+    with misbehaving() as (url, shop):
+        load(url, tmp_path / "ledger.jsonl", seconds=3)
+    given = [cookie for _, cookie in shop.seen if cookie]
+    carried = [cookie for cookie, _ in shop.seen if cookie]
+    assert len(given) > 5, "every visit begins without one"
+    assert len(carried) > len(given), "and keeps it from then on"
+    assert set(carried) <= set(given)
+
+
+def test_a_sample_says_when_it_was_by_the_clock(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    with misbehaving() as (url, _):
+        _, samples = load(url, tmp_path / "ledger.jsonl", seconds=1)
+    first = samples[0]
+    assert before <= first.due_at <= first.sent_at <= first.answered_at <= datetime.now(UTC)
 
 
 def test_a_busy_sender_counts_its_own_delay(tmp_path: Path) -> None:
@@ -501,6 +727,8 @@ def test_ctrl_c_stops_a_tour_which_still_reports_and_leaves_nothing(state: Path)
     ("options", "complaint"),
     [
         (("--minutes", "0"), "--minutes 0: give a number above 0"),
+        (("--module", "parcels"), "--module parcels: there is no such module; take inventory or orders or"),
+        (("--explain",), "--explain waits for Enter and needs a terminal"),
         (("--rate", "-5"), "--rate -5: give a number above 0"),
         (("--rate", "nan"), "--rate nan: give a number above 0"),
         (("--port", "70000"), "--port 70000 is no port"),

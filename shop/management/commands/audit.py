@@ -12,8 +12,8 @@ from shop.audit import AuditReport, audit
 
 class Command(BaseCommand):
     help = (
-        "Checks that stock, orders and payments agree, also while customers buy. What differs is asked again, "
-        "since it may be on its way. Ends with status 1 when an invariant does not hold."
+        "Checks that stock, orders and payments agree, also while customers buy and wherever each module lives. What "
+        "differs is asked again, since it may be on its way. Ends with status 1 when an invariant does not hold."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -51,4 +51,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{name}… {self.style.SUCCESS('OK') if holds else self.style.ERROR('BROKEN')}")
         for difference in report.differences:
             self.stdout.write(f"  {difference}")
+        for module, unit in report.events_elsewhere.items():
+            self.stdout.write(
+                f"  not looked at: events of {module} that were given up. It lives in {unit}; run manage.py audit there"
+            )
         self.stdout.write(f"{report.orders} orders, {report.waited_s:g} s")
