@@ -24,7 +24,6 @@ class Progress:
     tables_ready: int
     rows_total: int
     rows_copied: int
-    bytes_total: int
     bytes_copied: int
     lag_bytes: int
     """Written on the source and not yet on the target."""
@@ -56,7 +55,7 @@ def progress(pair: Pair) -> Progress:
         lag = source.execute(replicate("lag"), {"slot": stream.name}).fetchone()
         copying = target.execute(replicate("copying"), {"subscription": stream.name}).fetchall()
         troubles = target.execute(replicate("troubles"), {"subscription": stream.name}).fetchall()
-    rows = {table: count for table, count, _ in sizes}
+    rows: dict[str, int] = dict(sizes)
     return Progress(
         tables=len(rows),
         tables_ready=sum(state == "r" for _, state, _, _ in copying),
@@ -65,7 +64,6 @@ def progress(pair: Pair) -> Progress:
             rows.get(table, 0) if state in COPIED else min(count, rows.get(table, count))
             for table, state, count, _ in copying
         ),
-        bytes_total=sum(size for _, _, size in sizes),
         bytes_copied=sum(size for _, _, _, size in copying),
         lag_bytes=max(lag[0] or 0, 0) if lag else 0,
         troubles=tuple((counter, count) for counter, count in troubles),

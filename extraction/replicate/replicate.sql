@@ -154,9 +154,6 @@ set track_activities = off
 -- What this transaction does goes to no other side, and no ordinary trigger sees it.
 set local session_replication_role = replica
 
--- name: origin_exists
-select exists (select from pg_replication_origin where roname = %(origin)s)
-
 -- name: make_origin
 select pg_replication_origin_create(%(origin)s)
 
@@ -197,8 +194,8 @@ select
   (select s.wal_status from pg_replication_slots s where s.slot_name = %(slot)s) as wal_status
 
 -- name: sizes
--- Estimates: what the statistics say, for counting would read every row.
-select c.relname, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows, pg_relation_size(c.oid) as bytes
+-- What the statistics say: counting would read every row, and asking for sizes would wait for whoever alters a table.
+select c.relname, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_stat_user_tables s on s.relid = c.oid

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -170,16 +169,17 @@ def _empty_target(pair: Pair, target: Connection[Any], timeout_s: float) -> None
     statement = replicate(
         "empty_tables", tables=sql.SQL(", ").join(sql.Identifier(pair.schema, table) for table in names)
     )
-    origin = f"{pair.name}_tool"
-    if not target.execute(replicate("origin_exists"), {"origin": origin}).fetchone()[0]:  # type: ignore[index]
-        target.execute(replicate("make_origin"), {"origin": origin})
+    origin = {"origin": f"{pair.name}_tool"}
+    if target.execute(replicate("origins_like"), {**origin, "copying": "^$"}).fetchone() is None:
+        target.execute(replicate("make_origin"), origin)
 
     def empty() -> None:
         target.execute(replicate("as_replication"))
         target.execute(statement)
 
-    target.execute(replicate("take_origin"), {"origin": origin})
+    target.execute(replicate("take_origin"), origin)
     try:
-        patiently(target, partial(empty), schema=pair.schema, timeout_s=timeout_s)
+        patiently(target, empty, schema=pair.schema, timeout_s=timeout_s)
     finally:
         target.execute(replicate("leave_origin"))
+    target.execute(replicate("drop_origin"), origin)  # an idle one takes one of the server's places

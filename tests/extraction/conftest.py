@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -73,25 +74,15 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture
 def pair(servers: Servers) -> Iterator[Pair]:
     """A migration of `inventory` between two fresh databases; the source has rows, the target has the tables."""
-    number = next(_numbers)
-    sides = []
-    for server, unit in zip((servers.source, servers.target), UNITS, strict=True):
-        server.start()
-        name = f"pair_{number}"
-        provide_database(server.postgres.url(), name=name, owners=[Owner(SCHEMA, ROLE, PASSWORD)])
-        sides.append(Side(unit=unit, url=server.postgres.url(name)))
-    made = Pair(id=f"t{number}", module=MODULE, schema=SCHEMA, source=sides[0], target=sides[1])
-    for side in sides:
-        with as_owner(side) as owner:
-            owner.execute(_queries("tables"))
-            made.objects.install(owner, unit=side.unit, home=UNITS[0])
-    with as_owner(made.source) as owner:
-        owner.execute(_queries("rows"))
-    yield made
-    for server in (servers.source, servers.target):
-        server.start()
-    for server in (servers.source, servers.target):
-        _drop(server.postgres, f"pair_{number}")
+    with _new_pair(servers.source, servers.target) as made:
+        yield made
+
+
+@pytest.fixture
+def pair_on_one_server(servers: Servers) -> Iterator[Pair]:
+    """The same between two databases of one server."""
+    with _new_pair(servers.source, servers.source) as made:
+        yield made
 
 
 def connect(side: Side) -> Connection[Any]:
@@ -106,7 +97,7 @@ def as_owner(side: Side) -> Connection[Any]:
 
 
 def rows(side: Side, table: str) -> list[tuple[Any, ...]]:
-    """All of a table, in the order of its first columns."""
+    """All of a table, in the order of its columns."""
     with connect(side) as admin:
         return admin.execute(_queries("rows_of", table=sql.Identifier(SCHEMA, table))).fetchall()
 
@@ -120,12 +111,40 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 30) -> Any:
     return found
 
 
-def _drop(server: Postgres, name: str) -> None:
-    """The database and what it holds elsewhere: subscriptions, slots, origins."""
+@contextmanager
+def _new_pair(source: Server, target: Server) -> Iterator[Pair]:
+    number = next(_numbers)
+    places = [(source, f"pair_{number}_source"), (target, f"pair_{number}_target")]
+    sides = []
+    for (server, name), unit in zip(places, UNITS, strict=True):
+        server.start()
+        provide_database(server.postgres.url(), name=name, owners=[Owner(SCHEMA, ROLE, PASSWORD)])
+        sides.append(Side(unit=unit, url=server.postgres.url(name)))
+    made = Pair(id=f"t{number}", module=MODULE, schema=SCHEMA, source=sides[0], target=sides[1])
+    for side in sides:
+        with as_owner(side) as owner:
+            owner.execute(_queries("tables"))
+            made.objects.install(owner, unit=side.unit, home=UNITS[0])
+    with as_owner(made.source) as owner:
+        owner.execute(_queries("rows"))
+    yield made
+    for server, _ in places:
+        server.start()
+    for server, name in places:
+        _unsubscribe(server.postgres, name)
+    for server, name in places:
+        _drop(server.postgres, name)
+
+
+def _unsubscribe(server: Postgres, name: str) -> None:
     with psycopg.connect(server.url(name), autocommit=True) as admin:
         for (subscription,) in admin.execute(_queries("subscriptions")).fetchall():
             for query in ("disable", "forget_slot", "drop_subscription"):
                 admin.execute(_queries(query, subscription=sql.Identifier(subscription)))
+
+
+def _drop(server: Postgres, name: str) -> None:
+    """The database, and the slots that keep it from being dropped."""
     with psycopg.connect(server.url(), autocommit=True) as admin:
         wait_for(lambda: not admin.execute(_queries("end_walsenders"), {"database": name}).fetchall())
         admin.execute(_queries("drop_slots"), {"database": name})

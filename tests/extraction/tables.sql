@@ -44,7 +44,7 @@ insert into "Odd ""table"" %s" values (1, E'line\nbreak'), (2, null), (3, '');
 insert into ticket (writer, number) select 0, n from generate_series(1, 10) n;
 
 -- name: rows_of
-select * from {table} order by 1, 2
+select * from {table} t order by t
 
 -- name: subscriptions
 select subname from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())
