@@ -3,6 +3,7 @@ import signal
 import subprocess
 import threading
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -14,7 +15,9 @@ from extraction.cutover.sequences import GAP, Position, Sequence, beyond
 from extraction.cutover.switch import switch
 from extraction.cutover.verify import verify
 from extraction.replicate.pair import Pair, Side
+from extraction.replicate.progress import is_complete
 from extraction.replicate.stream import follow, prepare, start
+from tests.extraction.cable import Cable
 from tests.extraction.conftest import Servers, as_owner, connect, wait_for
 from tests.extraction.coordinator import coordinator
 from tests.extraction.writers import Writers
@@ -293,6 +296,24 @@ def test_a_coordinator_that_was_stopped_too_long_tries_again(joined: Pair) -> No
     assert places(joined) == [("monolith", 0)] * 2
 
 
+def test_a_commit_whose_answer_is_lost_is_found_out(joined: Pair) -> None:
+    with Cable(joined.source, cut_after=b"COMMIT\0") as cable:
+        torn = replace(joined, source=cable.side)
+        moved = switch(torn, to="inventory")
+    assert cable.was_cut.is_set()
+    assert (moved.epoch, moved.attempts) == (1, 1)
+    assert places(joined) == [("inventory", 1)] * 2
+
+
+def test_a_commit_that_never_reached_the_server_is_made_again(joined: Pair) -> None:
+    with Cable(joined.source, cut_before=b"COMMIT\0") as cable:
+        torn = replace(joined, source=cable.side)
+        moved = switch(torn, to="inventory")
+    assert cable.was_cut.is_set()
+    assert (moved.epoch, moved.attempts) == (1, 2)
+    assert places(joined) == [("inventory", 1)] * 2
+
+
 def test_a_target_that_is_down_changes_nothing(joined: Pair, servers: Servers) -> None:
     servers.target.stop()
     with pytest.raises(Away, match=r"the database of inventory does not answer .*manage.py extract cutover inventory"):
@@ -330,6 +351,8 @@ def test_a_target_that_goes_down_after_the_commit_opens_when_it_is_back(joined: 
     wait_for(lambda: place(joined, joined.target) == ("inventory", 1))
     assert can_write(joined.target)
     assert switch(joined, to="inventory").attempts == 0
+    # The stream back connects again some seconds after its publisher.
+    wait_for(lambda: not is_complete(joined))
     assert verify(joined).equal
 
 
