@@ -32,7 +32,7 @@ def home(pair: Pair) -> str:
         for side in (pair.source, pair.target):
             with connect(side) as admin:
                 said.append(admin.execute(pair.objects.query("read")).fetchone())
-        return said[0][0] if said[0] == said[1] else ""
+        return said[0][0] if said[0] and said[0] == said[1] else ""
 
     return str(wait_for(agreed))
 

@@ -43,9 +43,9 @@ def coordinator(pair: Pair, *, failpoint: str = "", **options: Any) -> Iterator[
 
 def main() -> None:
     given, options = json.load(sys.stdin)
-    sides = {name: Side(**given.pop(name)) for name in ("source", "target")}
+    pair = Pair(**given | {name: Side(**given[name]) for name in ("source", "target")})
     try:
-        print(json.dumps(asdict(switch(Pair(**given, **sides), **options)), default=str))
+        print(json.dumps(asdict(switch(pair, **options)), default=str))
     except CutoverError as error:
         print(f"{type(error).__name__}: {error}")
         sys.exit(1)

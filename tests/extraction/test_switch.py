@@ -286,7 +286,12 @@ def test_a_stopped_coordinator_holds_writers_up_no_longer_than_the_pause(joined:
 
 
 def test_a_coordinator_that_was_stopped_too_long_tries_again(joined: Pair) -> None:
-    options = {"failpoint": "cutover.before_commit:stop", "to": "inventory", "max_pause_ms": 2000, "attempts": 1}
+    options: dict[str, Any] = {
+        "failpoint": "cutover.before_commit:stop",
+        "to": "inventory",
+        "max_pause_ms": 2000,
+        "attempts": 1,
+    }
     with coordinator(joined, **options) as process:
         wait_for(lambda: stopped(process))
         wait_for(lambda: can_write(joined.source))
@@ -338,7 +343,7 @@ def test_a_target_that_goes_down_after_the_commit_opens_when_it_is_back(joined: 
     with closing(connect(joined.target)) as blocker:
         # Keeps the row out until the server is down.
         blocker.execute("begin; select from inventory.inventory_placement for update")
-        options = {"failpoint": "cutover.after_commit:stop", "to": "inventory", "open_within_s": 1}
+        options: dict[str, Any] = {"failpoint": "cutover.after_commit:stop", "to": "inventory", "open_within_s": 1}
         with coordinator(joined, **options) as process:
             wait_for(lambda: stopped(process))
             servers.target.stop(how="crash")
