@@ -46,11 +46,11 @@ class Moving:
         assert row is not None
         return row[0], row[1]
 
-    def leave(self) -> int:
+    def leave(self, to: str = ELSEWHERE) -> int:
         """Hand the module over. The epoch in which it lives elsewhere."""
         _, epoch = self.place()
-        self.admin.execute(self.objects.query("hand_over"), {"to": ELSEWHERE, "epoch": epoch})
-        assert self.place() == (ELSEWHERE, epoch + 1)
+        self.admin.execute(self.objects.query("hand_over"), {"to": to, "epoch": epoch})
+        assert self.place() == (to, epoch + 1)
         return epoch + 1
 
     def arrive(self, home: str = settings.UNIT) -> int:

@@ -126,7 +126,7 @@ def test_after_a_swallowed_refusal_no_other_module_is_written_to_either(inventor
 
 def test_a_writer_with_an_old_snapshot_follows_too(inventory: Moving) -> None:
     """Finding 14: outside READ COMMITTED the fence ends in 40001, which says nothing of a module."""
-    urls.during[:] = [lambda: inventory.leave() and None]
+    urls.during[:] = [inventory.leave]
     response = post("/api/inventory/old-snapshot/")
     assert response.status_code == 307
     assert response["Location"].startswith(f"http://e{inventory.place()[1]}.{ELSEWHERE}.inventory.internal/")

@@ -1,6 +1,7 @@
 """Views that do what views should not, each under the URLs of inventory."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from django.db import DatabaseError, connections
@@ -11,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from contracts.runtime import transaction
 
-during: list[Callable[[], None]] = []
+during: list[Callable[[], Any]] = []
 """What happens between two statements of a view, in order; once each."""
 bodies: list[bytes] = []
 """What the views were sent, attempt by attempt."""
