@@ -83,6 +83,25 @@ def settled(pair: Pair, *, command: str, within_s: float = SETTLE_S) -> tuple[Pl
 
     Raises Away and Elsewhere.
     """
+    try:
+        return _agreed(pair, command=command, within_s=within_s)
+    except Away:
+        for side in (pair.source, pair.target):
+            with suppress(Away, psycopg.OperationalError), session(pair, side, command=command) as connection:
+                # It alone can hand the module over, so nothing that the other side knows is newer.
+                if (said := place(connection, pair.objects)).home == side.unit:
+                    return said, True
+        raise
+
+
+def ask(connection: Connection[Any], pair: Pair, name: str) -> list[tuple[Any, ...]]:
+    """The rows of a query of cutover.sql about the module's lock or row."""
+    placement = sql.Identifier(pair.schema, pair.objects.placement).as_string()
+    query = queries(name, lock_class=sql.Literal(LOCK_CLASS), placement=sql.Literal(placement))
+    return connection.execute(query).fetchall()
+
+
+def _agreed(pair: Pair, *, command: str, within_s: float) -> tuple[Place, bool]:
     end = time.monotonic() + within_s
     with (
         session(pair, pair.source, command=command) as source,
@@ -113,13 +132,6 @@ def settled(pair: Pair, *, command: str, within_s: float = SETTLE_S) -> tuple[Pl
             if time.monotonic() > end:
                 return newest, False
             time.sleep(POLL_S)
-
-
-def ask(connection: Connection[Any], pair: Pair, name: str) -> list[tuple[Any, ...]]:
-    """The rows of a query of cutover.sql about the module's lock or row."""
-    placement = sql.Identifier(pair.schema, pair.objects.placement).as_string()
-    query = queries(name, lock_class=sql.Literal(LOCK_CLASS), placement=sql.Literal(placement))
-    return connection.execute(query).fetchall()
 
 
 def _cut(*connections: Connection[Any]) -> None:

@@ -16,6 +16,8 @@ from extraction.platform.protocol import Tell
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete
 
+LEAST_PAUSE_MS = 10
+"""To the server a timeout of 0 is none."""
 LONGEST_WAIT_S = 1.0
 """Between two attempts."""
 FIRST_WAIT_S = 0.05
@@ -66,8 +68,11 @@ class Still:
 def still(pair: Pair, *, home: str, max_pause_ms: int, command: str) -> Iterator[Still]:
     """Hold the module still, once what can be checked without holding it has been; end by a ROLLBACK unless committed.
 
-    The server ends the pause after `max_pause_ms`, whatever becomes of this process. Raises Away, NotFollowing, Busy.
+    The server ends the pause after `max_pause_ms`, whatever becomes of this process. Raises Away, NotFollowing, Busy,
+    and ValueError for a pause that is no limit to the server.
     """
+    if max_pause_ms < LEAST_PAUSE_MS:
+        raise ValueError(f"a pause of {max_pause_ms} ms is too short to prove anything: {LEAST_PAUSE_MS} is the least")
     side, other = pair.side(home), pair.other(home)
     with (
         session(pair, side, command=command) as lock,

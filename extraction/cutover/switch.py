@@ -93,7 +93,7 @@ def _attempt(
     with still(pair, home=before.home, max_pause_ms=max_pause_ms, command=command) as held:
         failpoint("cutover.locked")
         beat = held.beat()
-        advance(found, home=held.lock, other=held.away, command=command)
+        advance(found, home=held.home, other=held.away, command=command)
         held.prove(beat)
         handed = held.lock.execute(pair.objects.query("hand_over"), {"to": to, "epoch": before.epoch})
         if handed.rowcount != 1:

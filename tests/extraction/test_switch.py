@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from extraction.cutover.errors import Away, Behind, Busy, NotFollowing, UnknownFailpoint
+from extraction.cutover.errors import Away, Behind, Busy, NotFollowing, Overtaken, UnknownFailpoint
 from extraction.cutover.failpoints import VARIABLE, failpoint
 from extraction.cutover.sequences import GAP, Position, Sequence, beyond
-from extraction.cutover.switch import switch
+from extraction.cutover.switch import Switch, switch
 from extraction.cutover.verify import verify
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete
@@ -371,6 +371,40 @@ def test_waits_for_a_target_that_comes_back_after_the_commit(joined: Pair, serve
             servers.target.start()
             assert outcome(process)["epoch"] == 1
     assert places(joined) == [("inventory", 1)] * 2
+
+
+def test_a_new_home_is_known_when_the_old_one_is_down(joined: Pair, servers: Servers) -> None:
+    switch(joined, to="inventory")
+    servers.source.stop(how="crash")
+    again = switch(joined, to="inventory")
+    assert (again.attempts, again.epoch) == (0, 1)
+    with pytest.raises(Away, match=r"the database of monolith does not answer .*manage.py extract rollback inventory"):
+        switch(joined, to="monolith")
+
+
+def test_of_two_coordinators_one_moves_it(joined: Pair) -> None:
+    outcomes: list[Switch | Overtaken] = []
+
+    def attempt() -> None:
+        try:
+            outcomes.append(switch(joined, to="inventory"))
+        except Overtaken as error:
+            outcomes.append(error)
+
+    both = [threading.Thread(target=attempt) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(outcomes) == 2
+    assert sum(isinstance(each, Switch) and each.attempts > 0 for each in outcomes) == 1
+    assert places(joined) == [("inventory", 1)] * 2
+
+
+def test_a_pause_without_a_limit_is_refused(joined: Pair) -> None:
+    with pytest.raises(ValueError, match="10 is the least"):
+        switch(joined, to="inventory", max_pause_ms=0)
+    assert places(joined) == [("monolith", 0)] * 2
 
 
 def test_an_unknown_failpoint_is_refused_at_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
