@@ -106,7 +106,6 @@ try:
         raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
     REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
     UNITS_URL = env.str("UNITS_URL", "").rstrip("/")
-    ORIGIN_UNIT = env.str("ORIGIN_UNIT", "monolith")
     HOME = {module: home for module in MODULES if (home := env.str(f"{module.upper()}_HOME", ""))}
     BROKER_URL = env.str("BROKER_URL", "")
     LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
