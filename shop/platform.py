@@ -30,7 +30,7 @@ from extraction.platform.database import (
 )
 from extraction.platform.errors import BadAddress, BrokerAway, NoServer, ProcessFailed
 from extraction.platform.local.lock import locked
-from extraction.platform.local.ports import check_port, free_port, own_address
+from extraction.platform.local.ports import check_number, check_port, free_port, own_address
 from extraction.platform.local.postgres import Postgres
 from extraction.platform.local.supervision import Process, Supervisor, end_leftovers, tethered
 from extraction.platform.protocol import Tell
@@ -74,6 +74,7 @@ class Shop:
         self.state = state.absolute()
         if workers < 1:
             raise BadAddress(f"{workers} web processes serve nobody; start at least one: --workers 1")
+        check_number(port)
         self.host, address = host, own_address(host)
         self.port = port or free_port(address)
         self.workers, self.threads = workers, threads
@@ -126,7 +127,8 @@ class Shop:
 
         Of two releases of a process the one that took over has the plain name.
         """
-        plain = {name: role for role, name in self._names().items()}
+        plain = self._names()
+        plain |= {name: role for role, name in plain.items()}  # while both run they change names, and none is lost
         return {plain.get(name, name): pid for name, pid in self._supervisor.pids().items()}
 
     def kill(self, name: str) -> None:
@@ -243,7 +245,7 @@ class Shop:
         self._migrated.touch()
         self._machine.start_workers(unit)
         with self._step("First answer"):
-            self._wait_until_healthy(60, check=lambda: self._supervisor.check("web"))
+            self._wait_until_healthy(60, check=self._check)
         for other in others:
             with self._step(f"Unit {other.name}"), self._machine.alone(other.name):
                 bring_back(self._machine, other)
@@ -289,6 +291,10 @@ class Shop:
         wait_for_answer(
             f"{self.url}/healthz", timeout_s=timeout_s, check=check, log=self._supervisor.log / f"{self._unit.web}.log"
         )
+
+    def _check(self) -> None:
+        for name in ("envoy", "web"):
+            self._supervisor.check(name)
 
     def _most_connections(self) -> int:
         """Each web thread and worker process keeps one for each database; the rest is the broker's."""

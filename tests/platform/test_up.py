@@ -144,16 +144,16 @@ def test_up_that_is_ended_while_it_starts_leaves_nothing(
     state: Path, machine: dict[str, str], number: signal.Signals
 ) -> None:
     shop = Up(state, "--no-seed", given=machine)
-    assert eventually(lambda: "PostgreSQL… OK" in shop.output)
+    assert eventually(lambda: "PostgreSQL… OK" in shop.output, within_s=60)
     shop.process.send_signal(number)
     assert shop.ended()[0] == {signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}[number]
-    assert eventually(lambda: not running_for(state)), running_for(state)
+    assert eventually(lambda: not running_for(state), within_s=60), running_for(state)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--port", "99999"), r"99999 is no port; they go from 1 to 65535: --port \d+"),
+        (("--port", "99999"), r"99999 is no port; .* --port 0"),
         (("--host", "203.0.113.7"), r"'203.0.113.7' is not an address of this machine; .* --host 127.0.0.1"),
         (("--host", "no.such.host.invalid"), r"'no.such.host.invalid' is none: .* --host 127.0.0.1"),
         (("--workers", "0"), r"0 web processes serve nobody; start at least one: --workers 1"),

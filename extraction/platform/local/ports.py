@@ -53,14 +53,17 @@ def own_address(host: str, *, flag: str = "--host") -> str:
     return address
 
 
+def check_number(port: int, *, flag: str = "--port") -> None:
+    """Raise BadAddress for what is no port; 0 stands for a free one."""
+    if not 0 <= port < 65536:
+        raise BadAddress(f"{port} is no port; they go from 1 to 65535, and 0 takes a free one: {flag} 0")
+
+
 def check_port(port: int, host: str = "127.0.0.1", *, flag: str = "--port") -> None:
-    """Raise BadAddress for what is no port, PortTaken, naming who listens there if this user may know it."""
-    if not 0 < port < 65536:
-        raise BadAddress(f"{port} is no port; they go from 1 to 65535: {flag} {free_port(host)}")
-    if port < 1024 and os.geteuid() and not is_free(port, host):
-        raise BadAddress(f"port {port} is for the system, or taken; choose one above 1023: {flag} {free_port(host)}")
+    """Raise PortTaken, naming who listens there if this user may know it."""
     if not is_free(port, host):
-        raise PortTaken(f"port {port} is taken{_listener(port)}; end that, or choose another: {flag} {free_port(host)}")
+        what = "is for the system, or taken" if port < 1024 and os.geteuid() else f"is taken{_listener(port)}"
+        raise PortTaken(f"port {port} {what}; end that, or choose another: {flag} {free_port(host)}")
 
 
 def _listener(port: int) -> str:
