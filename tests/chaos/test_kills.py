@@ -1,4 +1,4 @@
-"""Workers, web server and database are killed in turn while customers buy; nothing is lost or doubled.
+"""Workers, web server, edge and database are killed in turn while customers buy; nothing is lost or doubled.
 
 `CHAOS_ROUNDS=20 uv run pytest tests/chaos/test_kills.py` for the full figure; a round kills each once.
 """
@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -21,13 +21,12 @@ from django.core.management.base import OutputWrapper
 from extraction.platform.local.tether import start_time
 from shop.tour.conductor import Tour
 from shop.tour.display import PlainDisplay
-from shop.tour.load import LEDGER
 from shop.tour.report import Report
 from tests.embedded import unembedded
 from tests.platform.conftest import running_for
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
-VICTIMS = ("worker", "errands", "web", "postgres")
+VICTIMS = ("worker", "errands", "web", "envoy", "postgres")
 BUY_S = 1.5
 """Customers buy for so long between one recovery and the next kill."""
 RECOVER_WITHIN_S = 90.0
@@ -44,25 +43,16 @@ def state() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-class Killer(threading.Thread):
-    """Kills each victim in turn, `rounds` times, as soon as the shop has recovered from the last."""
+@dataclass
+class KillingTour(Tour):
+    """Kills each victim in turn, `rounds` times, as soon as the shop has recovered from the last; nothing migrates."""
 
-    def __init__(self, tour: Tour, rounds: int) -> None:
-        super().__init__(daemon=True)
-        self.tour, self.rounds = tour, rounds
-        self.killed: list[str] = []
-        self.recovered_s: list[float] = []
-        self.gave_up = ""
+    rounds: int = ROUNDS
+    killed: list[str] = field(default_factory=list)
+    recovered_s: list[float] = field(default_factory=list)
+    gave_up: str = ""
 
-    def run(self) -> None:
-        try:
-            self.kill()
-        finally:
-            self.tour.end_load()
-
-    def kill(self) -> None:
-        while not (self.tour.report_dir / LEDGER).exists():
-            time.sleep(0.1)
+    def _while_customers_buy(self) -> None:
         for victim in VICTIMS * self.rounds:
             time.sleep(BUY_S)
             began = time.monotonic()
@@ -80,7 +70,7 @@ class Killer(threading.Thread):
     def pid_of(self, name: str) -> int:
         """The process that runs under this name, 0 between two."""
         try:
-            pid, started = map(int, (self.tour.state / "run" / f"{name}.pid").read_text().split())
+            pid, started = map(int, (self.state / "run" / f"{name}.pid").read_text().split())
         except (OSError, ValueError):
             return 0
         return pid if start_time(pid) == started else 0
@@ -100,36 +90,34 @@ class Killer(threading.Thread):
 
     def answers(self) -> bool:
         try:
-            return httpx2.get(f"{self.tour.shop.url}/healthz", timeout=2, trust_env=False).status_code == 200
+            return httpx2.get(f"{self.shop.url}/healthz", timeout=2, trust_env=False).status_code == 200
         except httpx2.HTTPError:
             return False
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 60 * ROUNDS)
-def test_nothing_is_lost_or_doubled_when_workers_web_and_database_are_killed_in_turn(
+def test_nothing_is_lost_or_doubled_when_workers_web_database_and_edge_are_killed_in_turn(
     state: Path,
 ) -> None:
-    tour = Tour(
+    tour = KillingTour(
         state=state / "tour",
         port=0,
         display=PlainDisplay(OutputWrapper(sys.stdout)),
         report_dir=state / "report",
-        seconds=3600,
+        module="inventory",
+        quiet_s=0,
         rate=RATE,
         seed=1,
         rest_within_s=180,
         audit_wait_s=90,
         given=unembedded() | {"ORDER_EXPIRES_S": "30"},
     )
-    killer = Killer(tour, ROUNDS)
-    killer.start()
     with ExitStack() as stack:
         report = tour.run(stack)
-        killer.join()
-    print(figures(report, killer))
-    assert killer.gave_up == ""
-    assert killer.killed == list(VICTIMS * ROUNDS)
+    print(figures(report, tour))
+    assert tour.gave_up == ""
+    assert tour.killed == list(VICTIMS * ROUNDS)
     assert report.ledger.acknowledged, "customers bought meanwhile"
     assert (report.ledger.lost, report.ledger.doubled) == (0, 0), report.ledger
     assert report.invariants, report.reasons
@@ -138,9 +126,9 @@ def test_nothing_is_lost_or_doubled_when_workers_web_and_database_are_killed_in_
     assert running_for(state) == []
 
 
-def figures(report: Report, killer: Killer) -> str:
+def figures(report: Report, tour: KillingTour) -> str:
     return (
-        f"{len(killer.killed)} kills in {ROUNDS} rounds, back after {max(killer.recovered_s):.1f} s at most; "
+        f"{len(tour.killed)} kills in {ROUNDS} rounds, back after {max(tour.recovered_s):.1f} s at most; "
         f"{report.requests.total} requests, {report.requests.failed} failed, {report.ledger.acknowledged} orders "
         f"acknowledged, {report.ledger.unanswered} never answered ({report.ledger.unanswered_placed} of them placed), "
         f"{report.ledger.lost} lost, {report.ledger.doubled} doubled; {report.orders}; {report.duration_s:.0f} s"
