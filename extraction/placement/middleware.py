@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import structlog
-from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -77,10 +77,10 @@ def _body(request: HttpRequest) -> bytes | None:
     """Read before the view does, so that it can be read again. None when it is too large to be kept."""
     if request.method in _NO_BODY:
         return b""
-    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if most is not None and int(request.META.get("CONTENT_LENGTH") or 0) > most:
+    try:
+        return request.body
+    except RequestDataTooBig:
         return None
-    return request.body
 
 
 def _afresh(request: HttpRequest, given: dict[str, Any], body: bytes) -> HttpRequest:

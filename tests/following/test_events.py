@@ -108,7 +108,7 @@ def test_events_of_one_key_keep_their_order_when_the_subscriber_moves_between_th
 
 
 def test_a_publisher_that_moves_between_its_commit_and_the_dispatch_leaves_the_event_to_its_new_home(
-    orders: Moving, ears: Ears
+    orders: Moving, ears: Ears, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Finding 1: the refusal is the dispatch's, not the request's, which has committed and is answered."""
     with Operation("request", "place an order") as operation, transaction("orders"):
@@ -117,6 +117,7 @@ def test_a_publisher_that_moves_between_its_commit_and_the_dispatch_leaves_the_e
     assert operation.refusal is None
     (row,) = deliveries()
     assert (row.state, row.attempts, row.lease_until, ears.heard) == ("pending", 0, None, [])
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_publisher_that_moves_while_its_event_is_handled_has_it_handled_once(
