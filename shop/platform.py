@@ -96,6 +96,11 @@ class Shop:
         return self._address.url
 
     @property
+    def web_port(self) -> int:
+        """Where the shop's own web server listens, behind the edge."""
+        return self._unit.port
+
+    @property
     def environment(self) -> dict[str, str]:
         """For a program that works on this shop: manage.py, the load. Without the administrator's URL."""
         return self.environment_of(settings.ORIGIN_UNIT)

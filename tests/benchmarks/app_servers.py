@@ -61,7 +61,7 @@ def main() -> None:
     from shop.platform import Shop
 
     with tempfile.TemporaryDirectory(prefix="shop-bench-") as state, Shop(Path(state), port=0) as shop:
-        ports = {"gunicorn": shop.port, "granian": free_port()}
+        ports = {"gunicorn": shop.web_port, "granian": free_port()}
         shop.add(
             Process(
                 name="granian",
