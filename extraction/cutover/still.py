@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -121,7 +121,8 @@ def _locked(checked: Still) -> Iterator[Still]:
             f"run: {held.command}"
         ) from None
     finally:
-        if not lock.closed:
+        # A connection that broke, or that the server ended, has rolled back; the first error is the one to tell.
+        with suppress(psycopg.Error):
             lock.rollback()
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -337,6 +338,25 @@ def test_a_target_that_goes_down_under_the_lock_changes_nothing(joined: Pair, se
     assert printed.startswith("Away: the database of inventory does not answer")
     assert place(joined, joined.source) == ("monolith", 0)
     assert can_write(joined.source)
+
+
+def test_a_target_that_hangs_under_the_lock_holds_nobody_up(joined: Pair, servers: Servers) -> None:
+    assert servers.target.process is not None
+    with coordinator(joined, failpoint="cutover.locked:stop", to="inventory", max_pause_ms=5000) as process:
+        wait_for(lambda: stopped(process))
+        postmaster = psutil.Process(servers.target.process.pid)
+        hung = [postmaster, *postmaster.children(recursive=True)]
+        for each in hung:
+            each.suspend()
+        try:
+            process.send_signal(signal.SIGCONT)
+            wait_for(lambda: can_write(joined.source))
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            for each in hung:
+                each.resume()
+    assert printed.startswith("Away: the database of inventory does not answer")
+    assert place(joined, joined.source) == ("monolith", 0)
 
 
 def test_a_target_that_goes_down_after_the_commit_opens_when_it_is_back(joined: Pair, servers: Servers) -> None:
