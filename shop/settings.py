@@ -163,6 +163,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "contracts.runtime.middleware.TraceMiddleware",
+    "extraction.placement.cohort.CohortMiddleware",
     "extraction.placement.middleware.FollowingMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

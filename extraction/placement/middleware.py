@@ -93,7 +93,7 @@ def _afresh(request: HttpRequest, given: dict[str, Any], body: bytes) -> HttpReq
 
 def _moved(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """A redirect to the home, if the URL is one of the module's: only then does the home answer it."""
-    if _module_of(request) != refusal.module:
+    if module_of(request) != refusal.module:
         log.error("a request wrote to a module that is not its URL's", path=request.path, module=refusal.module)
         return _later(
             "moved",
@@ -121,7 +121,7 @@ def _wait_for(epoch: int, request: HttpRequest) -> HttpResponse | None:
 
     Before the first statement of the request: a transaction that waited here could hold up what it waits for.
     """
-    module = _module_of(request)
+    module = module_of(request)
     if module is None:
         return None
     end = time.monotonic() + PATIENCE_S
@@ -137,7 +137,7 @@ def _wait_for(epoch: int, request: HttpRequest) -> HttpResponse | None:
         time.sleep(POLL_S)
 
 
-def _module_of(request: HttpRequest) -> str | None:
+def module_of(request: HttpRequest) -> str | None:
     """The module whose `urls` the path is under, the longest prefix first."""
     found = [
         (len(prefix), module.name)
