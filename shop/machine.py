@@ -22,6 +22,8 @@ from shop.records import Records, Unit
 if TYPE_CHECKING:
     from extraction.route.envoy import Envoy
 
+PATIENCE_S = 180.0
+"""For a process that starts on a busy machine; one that ends by itself is not waited for."""
 WITHHELD = ("DATABASE_URL", "IDENTITY_SIGNING_KEY", "PAYMENT_CALLBACK_URL", "PAYMENT_WEBHOOK_SECRET")
 """What a unit is not told unless its own variables say so, whatever stands in the environment of `up`."""
 
@@ -121,7 +123,7 @@ class Machine:
             processes.ready_file(self.supervisor.run, process.name).unlink(missing_ok=True)
             self.supervisor.add(process)
 
-    def wait_for_web(self, unit: Unit, *, timeout_s: float = 60) -> None:
+    def wait_for_web(self, unit: Unit, *, timeout_s: float = PATIENCE_S) -> None:
         """Return when the unit reaches its databases, asked directly. Raises ProcessFailed."""
         wait_for_answer(
             f"http://127.0.0.1:{unit.port}/healthz",
@@ -130,7 +132,7 @@ class Machine:
             log=self.supervisor.log / f"{unit.web}.log",
         )
 
-    def wait_for_workers(self, unit: Unit, *, timeout_s: float = 60) -> None:
+    def wait_for_workers(self, unit: Unit, *, timeout_s: float = PATIENCE_S) -> None:
         """Return when the unit's workers take tasks. Raises ProcessFailed."""
         end = time.monotonic() + timeout_s
         run, log = self.supervisor.run, self.supervisor.log

@@ -27,7 +27,7 @@ from shop.rollout import DEPLOYS
 from shop.units import LocalPlatform
 from tests.platform.conftest import ROOT, Up, eventually, running_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 MODULE = UNIT = "inventory"
 SECRETS_OF_OTHERS = ("IDENTITY_SIGNING_KEY", "PAYMENT_WEBHOOK_SECRET", "ORDERS_DATABASE_URL", "USERS_DATABASE_URL")
@@ -88,9 +88,9 @@ def manage(shop: Up, machine: dict[str, str], *command: str) -> subprocess.Compl
 
 @contextmanager
 def load(url: str) -> Iterator[list[str]]:
-    """Eight clients that ask for pages without pause; what each answer lacked."""
+    """Four clients that ask for pages without pause; what each answer lacked."""
     failed: list[str] = []
-    answers = [0] * 8
+    answers = [0] * 4
     is_over = threading.Event()
 
     def ask(number: int) -> None:
@@ -101,7 +101,7 @@ def load(url: str) -> Iterator[list[str]]:
                 answers[number] += 1
             except OSError as error:
                 failed.append(f"{time.monotonic():.3f} {error}")
-            is_over.wait(0.02)
+            is_over.wait(0.05)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(answers))]
     for thread in threads:
@@ -113,6 +113,35 @@ def load(url: str) -> Iterator[list[str]]:
         for thread in threads:
             thread.join()
         assert min(answers) > 10
+
+
+KILLED_PROVISION = """
+import django
+django.setup()
+from shop.units import LocalPlatform
+LocalPlatform().provide_database("inventory", unit="inventory", tell=lambda sentence: print(sentence, flush=True))
+"""
+
+
+def test_a_provision_that_was_killed_is_taken_up_again(
+    shop: Up, machine: dict[str, str], platform: LocalPlatform
+) -> None:
+    given = machine | {"SHOP_STATE_DIR": str(shop.state), "DJANGO_SETTINGS_MODULE": "shop.settings"}
+    command = [sys.executable, "-c", KILLED_PROVISION]
+    with subprocess.Popen(command, cwd=ROOT, env=given, stdout=subprocess.PIPE, text=True) as provision:
+        assert provision.stdout
+        for sentence in provision.stdout:
+            if sentence.startswith("Migrations"):
+                provision.kill()
+    record = shop.state / "units" / UNIT / "unit.json"
+    assert json.loads(record.read_text())["stage"] == "recorded"
+    with pytest.raises(PlatformError, match="extract provision inventory"):
+        platform.start(MODULE, unit=UNIT, tell=quiet)
+
+    platform.provide_database(MODULE, unit=UNIT, tell=quiet)
+    assert json.loads(record.read_text())["stage"] == "provided"
+    with connect(platform.admin_url(UNIT, MODULE)) as admin:
+        assert admin.execute("select to_regclass('inventory.outbox') is not null").fetchone() == (True,)
 
 
 def test_a_unit_has_a_database_of_its_own_where_the_old_unit_is_home(platform: LocalPlatform, unit: str) -> None:
