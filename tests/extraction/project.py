@@ -4,7 +4,7 @@ import os
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.extraction.two_servers import MODULE, SCHEMA, STATE, UNIT
+from tests.extraction.two_servers import EXTRACTION, MODULE
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -23,13 +23,4 @@ SECRET_KEY = "of tests"
 USE_TZ = True
 INSTALLED_APPS = ["extraction"]
 DATABASES = {"default": _database(os.environ["TEST_DEFAULT_URL"]), MODULE: _database(os.environ["TEST_SOURCE_URL"])}
-EXTRACTION = {
-    "unit": UNIT,
-    "modules": {
-        MODULE: {"apps": [], "database": MODULE, "schema": SCHEMA, "urls": ["/stock/"]},
-        "billing": {"apps": [], "database": MODULE, "schema": "billing", "urls": ["/bills/"]},
-    },
-    "platform": "tests.extraction.two_servers.TwoServers",
-    "guards": "off",
-}
-assert STATE, "TEST_STATE names the directory of the platform"
+__all__ = ["DATABASES", "EXTRACTION", "INSTALLED_APPS", "SECRET_KEY", "USE_TZ"]

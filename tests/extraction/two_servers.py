@@ -17,7 +17,16 @@ from extraction.queries import Queries
 
 MODULE, SCHEMA, ROLE = "inventory", "inventory", "shop_inventory"
 UNIT = "monolith"
-STATE = os.environ.get("TEST_STATE", "")
+EXTRACTION = {
+    "unit": UNIT,
+    "modules": {
+        MODULE: {"apps": [], "database": MODULE, "schema": SCHEMA, "urls": ["/stock/"]},
+        "billing": {"apps": [], "database": MODULE, "schema": "billing", "urls": ["/bills/"]},
+    },
+    "platform": "tests.extraction.two_servers.TwoServers",
+    "guards": "off",
+}
+"""What a project says that has these two servers."""
 _queries = Queries(Path(__file__).with_name("tables.sql"))
 
 
@@ -25,7 +34,7 @@ class TwoServers:
     """Implements extraction.platform.protocol.Platform. Everything is in files of the directory TEST_STATE."""
 
     def __init__(self) -> None:
-        self.state = Path(STATE)
+        self.state = Path(os.environ["TEST_STATE"])
 
     def admin_url(self, unit: str, module: str) -> str:
         urls = self._read("urls")

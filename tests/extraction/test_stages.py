@@ -1,0 +1,321 @@
+"""The stages in their order, typed one after another."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import ProgrammingError, connections, transaction
+
+from extraction.models import Migration, Record
+from extraction.placement.database import Objects
+from extraction.project import modules
+from extraction.replicate.pair import Pair, Side
+from tests.extraction.commands import Project, made, project, receive, schema
+from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, rows
+from tests.extraction.two_servers import EXTRACTION
+
+NEXT = {
+    "provision": "replicate",
+    "replicate": "verify",
+    "verify": "ramp",
+    "ramp": "cutover",
+    "cutover": "rollback",
+    "rollback": "cutover",
+}
+
+
+@pytest.fixture
+def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
+    settings.EXTRACTION = EXTRACTION
+    modules.cache_clear()
+    with project(pair) as opened:
+        yield opened
+    modules.cache_clear()
+
+
+def test_a_module_leaves_and_comes_back(moving: Project) -> None:
+    done = {stage: moving.do(stage) for stage in NEXT}
+
+    for stage, document in done.items():
+        assert (document["outcome"], document["next"]) == ("done", f"manage.py extract {NEXT[stage]} inventory")
+    assert done["replicate"]["evidence"].keys() >= {"rows", "seconds", "rows_per_s", "lag_bytes"}
+    assert done["verify"]["evidence"]["equal"]
+    assert {table["table"] for table in done["verify"]["evidence"]["tables"]} >= {"product", "stock"}
+    assert [step["percent"] for step in done["ramp"]["evidence"]["steps"]] == [1, 10, 50, 100]
+    assert all(step["attempts"] and not step["failed"] for step in done["ramp"]["evidence"]["steps"])
+    for stage, units, epoch in (
+        ("cutover", ("monolith", "inventory"), 1),
+        ("rollback", ("inventory", "monolith"), 2),
+    ):
+        switch = done[stage]["evidence"]
+        assert (switch["from_unit"], switch["to_unit"], switch["epoch"]) == (*units, epoch)
+        assert 0 < switch["lock_to_commit_ms"] <= switch["lock_to_open_ms"]
+        assert switch["began_at"] < switch["opened_at"]
+    assert moving.routed() == [
+        *("monolith 1", "monolith 10", "monolith 50", "monolith 100"),
+        "inventory 0",
+        "monolith 0",
+    ]
+
+
+def test_writes_are_taken_where_the_module_lives(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp", "cutover")
+    receive(moving.pair, "inventory")
+    with pytest.raises(psycopg.Error, match="lives in inventory"):
+        receive(moving.pair, "monolith")
+
+    moving.do("rollback")
+    receive(moving.pair, "monolith")
+    assert len(rows(moving.pair.source, "product")) == 202
+
+    assert moving.do("cutover")["evidence"]["epoch"] == 3, "streams are alive: at once, without a new ramp"
+    receive(moving.pair, "inventory")
+    assert moving.do("verify")["evidence"]["equal"]
+
+
+def test_what_is_done_is_not_done_again(moving: Project) -> None:
+    for stage in ("provision", "replicate", "ramp", "cutover", "rollback"):
+        if stage == "ramp":
+            moving.do("verify")
+        moving.do(stage)
+        before = moving.routed(), _places(moving.pair)
+        assert moving.do(stage)["outcome"] == "already"
+        assert (moving.routed(), _places(moving.pair)) == before
+
+
+OUT_OF_ORDER = {
+    "": {
+        "replicate": "provision",
+        "verify": "provision",
+        "ramp": "provision",
+        "cutover": "provision",
+        "rollback": "provision",
+        "abort": "provision",
+    },
+    "provision": {"verify": "replicate", "ramp": "replicate", "cutover": "replicate", "rollback": "replicate"},
+    "replicate": {"ramp": "verify", "cutover": "verify", "rollback": "abort"},
+    "verify": {"cutover": "ramp", "rollback": "abort"},
+    "cutover": {"ramp": "rollback", "abort": "rollback"},
+}
+"""After the stage: what is refused, and what is named to be typed instead."""
+
+
+def test_refuses_what_is_out_of_order(moving: Project) -> None:
+    for done in ("", "provision", "replicate", "verify", "ramp", "cutover"):
+        moving.do(*[done] if done else [])
+        for stage, next_stage in OUT_OF_ORDER.get(done, {}).items():
+            before = moving.routed(), _places(moving.pair)
+
+            message = moving.refused(stage)
+
+            assert message.endswith(f"next: manage.py extract {next_stage} inventory"), (done, stage)
+            assert (moving.routed(), _places(moving.pair)) == before
+            last = moving.records()[-1]
+            assert (last.stage, last.what, bool(last.evidence["reason"])) == (stage, "refused", True)
+
+
+def test_a_gate_is_opened_with_a_reason_that_is_kept(moving: Project) -> None:
+    moving.do("provision", "replicate")
+    moving.refused("cutover")
+
+    status, out, err = moving.type("cutover", "--override", "the old server burns", "--json")
+
+    assert status == 0, err
+    assert json.loads(out)["evidence"]["to_unit"] == "inventory"
+    (kept,) = [record for record in moving.records() if record.what == "overridden"]
+    assert kept.evidence["reason"] == "the old server burns"
+    assert len(kept.evidence["gates"]) == 2
+
+
+def test_an_override_does_not_open_what_is_impossible(moving: Project) -> None:
+    moving.do("provision")
+    assert "manage.py extract replicate" in moving.refused("cutover", "--override", "quick")
+
+
+def test_differences_are_named_and_stop_the_way(moving: Project) -> None:
+    moving.do("provision", "replicate")
+    with connect(moving.pair.target) as admin:
+        # As something that came by replication, or it would travel to the other side and make both equal.
+        admin.execute("select pg_replication_origin_create('test'), pg_replication_origin_session_setup('test')")
+        admin.execute("set session_replication_role = replica")
+        admin.execute("update inventory.product set price = 0 where id = 7")
+        admin.execute("select pg_replication_origin_session_reset(), pg_replication_origin_drop('test')")
+
+    status, out, err = moving.type("verify", "--json")
+
+    assert status == 1
+    (table,) = [table for table in json.loads(out)["evidence"]["tables"] if table["differences"]]
+    assert (table["table"], table["differences"][0]["key"], table["differences"][0]["columns"]) == (
+        *("product", {"id": "7"}),
+        ["price"],
+    )
+    assert "id = 7: price" in err
+    assert "not verified" in moving.refused("ramp")
+
+
+def test_failed_reads_bring_all_reads_home(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify")
+
+    message = moving.refused("ramp", "--hold-s", "1", TEST_FAILS_FROM_PERCENT="50")
+
+    assert "at 50 %" in message
+    assert moving.routed() == ["monolith 1", "monolith 10", "monolith 50", "monolith 0"]
+    assert moving.status()["reads_percent"] == 0
+    assert moving.refused("cutover").endswith("next: manage.py extract ramp inventory")
+    assert moving.do("ramp")["outcome"] == "done"
+
+
+def test_failed_reads_may_be_allowed(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify")
+    status, out, _ = moving.type(
+        "ramp", "--hold-s", "0", "--max-failed", "1000", "--json", TEST_FAILS_FROM_PERCENT="50"
+    )
+    assert status == 0
+    assert json.loads(out)["evidence"]["steps"][-1]["failed"] > 0
+
+
+def test_the_way_back_from_a_ramp(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp")
+    assert moving.do("rollback")["next"] == "manage.py extract ramp inventory"
+    assert moving.routed()[-1] == "monolith 0"
+    assert moving.refused("cutover").endswith("next: manage.py extract ramp inventory")
+
+
+def test_an_abort_leaves_nothing_from_any_stage(moving: Project) -> None:
+    before = schema(moving.pair.source), made(moving.pair)
+    for last in ("provision", "replicate", "verify", "ramp", "rollback"):
+        moving.do(*list(NEXT)[: list(NEXT).index(last) + 1], "abort")
+
+        assert (schema(moving.pair.source), made(moving.pair)) == before, last
+        receive(moving.pair, "monolith")
+        assert moving.status()["next"] == "manage.py extract provision inventory"
+
+
+def test_an_abort_without_the_target(moving: Project, servers: Servers) -> None:
+    before = made(moving.pair)
+    moving.do("provision", "replicate")
+    servers.target.stop(how="crash")
+    try:
+        assert "retire" not in moving.refused("abort"), "its platform cannot drop a database of a server that is away"
+        assert made(moving.pair) == before
+        receive(moving.pair, "monolith")
+    finally:
+        servers.target.start()
+    moving.do("abort")
+    assert moving.status()["migration"] == ""
+
+
+def test_a_table_made_since_is_copied_by_replicating_again(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp")
+    for side in (moving.pair.source, moving.pair.target):
+        with connect(side) as admin:
+            admin.execute("set role shop_inventory; create table inventory.parcel (id int primary key)")
+    with connect(moving.pair.source) as admin:
+        admin.execute("insert into inventory.parcel values (1)")
+    assert "parcel" in moving.refused("cutover")
+
+    moving.do("replicate", "cutover")
+
+    assert rows(moving.pair.target, "parcel") == [(1,)]
+
+
+def test_a_dry_run_changes_nothing(moving: Project) -> None:
+    for stage in (*NEXT, "abort"):
+        before = _everything(moving)
+
+        status, out, err = moving.type(stage, "--dry-run")
+
+        assert status == 0, err
+        assert "Would be done: " in out
+        assert _everything(moving) == before, stage
+        moving.do(stage)
+
+
+def test_an_unknown_module_is_answered_with_those_that_are_there(moving: Project) -> None:
+    status, _, err = moving.type("status", "warehouse")
+    assert (status, "billing, inventory" in err) == (1, True)
+
+
+def test_status_of_all(moving: Project) -> None:
+    moving.do("provision")
+    status, out, _ = moving.type("status", "--json")
+    assert status == 0
+    assert {one["module"]: one["stage"] for one in json.loads(out)["modules"]} == {
+        "billing": "",
+        "inventory": "provision",
+    }
+
+
+def test_status_shows_both_sides(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp", "cutover")
+    now = moving.status()
+    assert (now["stage"], now["home"], now["epoch"], now["reads_percent"]) == ("cutover", "inventory", 1, 100)
+    assert [(side["unit"], side["home"], side["epoch"]) for side in now["sides"]] == [
+        ("monolith", "inventory", 1),
+        ("inventory", "inventory", 1),
+    ]
+    assert now["next"] == "manage.py extract rollback inventory"
+    assert now["problems"] == []
+
+
+def test_status_while_a_server_is_away(moving: Project, servers: Servers) -> None:
+    moving.do("provision", "replicate")
+    servers.target.stop()
+    try:
+        now = moving.status()
+    finally:
+        servers.target.start()
+    assert now["home"] == "monolith"
+    assert any("inventory" in problem for problem in now["problems"])
+    assert "postgres:" not in json.dumps(now), "a password"
+
+
+def test_the_record_cannot_be_changed(moving: Project) -> None:
+    moving.do("provision")
+    connections["default"].check_constraints()  # which are checked at the end of a transaction, and keep TRUNCATE away
+    for change in (
+        lambda: Record.objects.update(who="nobody"),
+        lambda: Record.objects.all().delete(),
+        lambda: connections["default"].cursor().execute("truncate extraction_record"),
+    ):
+        with pytest.raises(ProgrammingError, match="never changed"), transaction.atomic():
+            change()
+
+
+def test_a_record_says_who_did_what(moving: Project) -> None:
+    moving.do("provision")
+    kept = moving.records()
+    assert [(record.stage, record.what) for record in kept] == [
+        ("provision", what) for what in ("began", "step", "step", "step", "done")
+    ]
+    assert all("@" in record.who and record.migration for record in kept)
+    assert moving.pair.source.url not in json.dumps([record.evidence for record in kept])
+
+
+def test_without_json_the_output_is_for_people(moving: Project) -> None:
+    status, out, _ = moving.type("provision")
+    assert status == 0
+    assert "  Checking both databases… OK (" in out
+    assert out.endswith("Provision of inventory is done.\nNext: manage.py extract replicate inventory\n")
+
+
+def _places(pair: Pair) -> list[Any]:
+    return [_place(side) for side in (pair.source, pair.target)]
+
+
+def _place(side: Side) -> Any:
+    with connect(side) as admin:
+        return admin.execute(Objects(MODULE, SCHEMA).query("read")).fetchone()
+
+
+def _everything(moving: Project) -> dict[str, Any]:
+    return {
+        "routed": moving.routed(),
+        "places": _places(moving.pair),
+        "made": made(moving.pair),
+        "schema": schema(moving.pair.source),
+        "records": list(Record.objects.values()),
+        "migrations": list(Migration.objects.values()),
+    }
