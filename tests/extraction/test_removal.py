@@ -56,19 +56,18 @@ def test_what_is_not_home_stays_closed(pair: Pair) -> None:
 
 
 def test_a_copy_that_is_under_way_leaves_no_slot(pair: Pair) -> None:
-    prepare(pair)
-    with connect(pair.target) as holder, holder.transaction():
-        holder.execute("create unique index on inventory.ticket (number)")  # in use
-        with pytest.raises(Exception, match="tables of inventory were in use"):
-            start(pair, timeout_s=1)
-    with as_owner(pair.source) as owner:
-        owner.execute("alter table ticket drop constraint ticket_writer_number_key")
-        owner.execute("insert into ticket (writer, number) values (0, 1)")  # twice: its copy fails again and again
-    start(pair)
-    wait_for(lambda: copying_slots(pair))
+    copy_without_end(pair)
     assert remove(pair) == []
     for side in (pair.source, pair.target):
         assert left(pair, side) == {}
+    assert not copying_slots(pair)
+
+
+def test_a_copy_whose_target_went_away_leaves_no_slot(pair: Pair, servers: Servers) -> None:
+    copy_without_end(pair)
+    servers.target.stop(how="crash")
+    assert len(remove(pair)) == 1
+    assert left(pair, pair.source) == {}
     assert not copying_slots(pair)
 
 
@@ -112,9 +111,18 @@ def test_refused_while_the_module_lives_in_the_target(pair: Pair) -> None:
     replicate(pair)
     with connect(pair.source) as admin:
         admin.execute(pair.objects.query("hand_over"), {"to": pair.target.unit, "epoch": 0})
-    with pytest.raises(NotHome, match="manage.py extract rollback inventory"):
+    with pytest.raises(NotHome, match=r"manage\.py extract rollback inventory"):
         remove(pair)
     assert left(pair, pair.source) != {}
+
+
+def copy_without_end(pair: Pair) -> None:
+    prepare(pair)
+    with as_owner(pair.source) as owner:
+        owner.execute("alter table ticket drop constraint ticket_writer_number_key")
+        owner.execute("insert into ticket (writer, number) values (0, 1)")  # there already: the target refuses it
+    start(pair)
+    wait_for(lambda: copying_slots(pair))
 
 
 def dumped(side: Side) -> str:
