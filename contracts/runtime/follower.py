@@ -29,7 +29,7 @@ class FollowingTask(Task):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._stands_by():
-            log.info("periodic task stands by", task=self.name)
+            log.debug("periodic task stands by", task=self.name)
             return None
         end = time.monotonic() + PATIENCE_S
         while True:

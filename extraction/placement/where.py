@@ -48,9 +48,14 @@ def place_now(module: str) -> Place:
     """Read from the row. Raises DatabaseError, InterfaceError."""
     of = project.modules()[module]
     connection = connections[of.alias]
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
-    with connection.wrap_database_errors:
-        return _learn(module, _read(connection, of))
+    try:
+        with connection.wrap_database_errors:
+            return _learn(module, _read(connection, of))
+    except (DatabaseError, InterfaceError):
+        connection.close_if_unusable_or_obsolete()  # whoever asks again at once gets a new one
+        raise
 
 
 def learn(refusal: Refusal) -> None:

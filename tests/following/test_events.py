@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import msgspec
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import transaction as django_transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -199,6 +201,15 @@ def test_an_acknowledgement_follows_the_publisher(orders: Moving, ears: Ears) ->
     acknowledge.apply(kwargs=given, task_id="the-same", routing_key=settings.UNIT, throw=True)
     assert messages(ELSEWHERE) == [("contracts.runtime.tasks.acknowledge", "the-same", given)]
     assert deliveries()[0].state == "pending"
+
+
+def test_a_replay_says_where_the_module_lives(orders: Moving, ears: Ears) -> None:
+    ears.fails.add(RESERVE)
+    publish_placed()
+    Delivery.objects.using("orders").update(state="dead")
+    orders.leave()
+    with pytest.raises(CommandError, match=r"orders lives in warehouse\. .* manage\.py events replay"):
+        call_command("events", "replay", "--dead", stdout=StringIO())
 
 
 def _envelope() -> str:

@@ -13,6 +13,8 @@ from django.utils import timezone
 from contracts.runtime import outbox, tasks
 from contracts.runtime.configuration import configuration
 from contracts.runtime.dispatch import drain_key
+from contracts.runtime.errors import Refused
+from contracts.runtime.following import operation
 from contracts.runtime.models import Delivery, InboxEntry, OutboxEvent
 
 
@@ -50,7 +52,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if not configuration.modules:
             raise CommandError("No module is installed in this unit: set SHOP_MODULES.")
-        getattr(self, f"_{verb}")(**options)
+        try:
+            with operation("command", f"events {verb}"):
+                getattr(self, f"_{verb}")(**options)
+        except Refused as refused:
+            raise CommandError(
+                f"{refused}. Type it again in a second, where the module lives: manage.py events {verb}"
+            ) from refused
 
     def _list(
         self, *, module: str | None, state: str | None, subscriber: str | None, limit: int, json: bool, **_: Any
