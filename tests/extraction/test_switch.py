@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from psycopg import Connection
 
 from extraction.cutover.errors import Away, Behind, Busy, NotFollowing, Overtaken, UnknownFailpoint
 from extraction.cutover.failpoints import VARIABLE, failpoint
@@ -63,6 +64,12 @@ def holders(side: Side, *, granted: bool = True) -> list[int]:
     """Who has, or waits for, the lock of a switch."""
     with connect(side) as admin:
         return [pid for (pid,) in admin.execute(WITH_LOCK, (granted,)).fetchall()]
+
+
+def age_ms(connection: Connection[Any]) -> float:
+    """Of its transaction."""
+    row = connection.execute("select extract(epoch from clock_timestamp() - now()) * 1000").fetchone()
+    return float(row[0]) if row else 0.0
 
 
 def stopped(process: subprocess.Popen[str]) -> bool:
@@ -121,12 +128,36 @@ def test_a_repeated_switch_changes_nothing_and_says_so(joined: Pair) -> None:
     assert len({*first, *second}) == 100
 
 
-def test_refuses_a_table_that_came_after_the_stream(joined: Pair) -> None:
+def test_refuses_a_table_that_came_after_the_stream_before_anybody_is_held_up(joined: Pair) -> None:
     for side in (joined.source, joined.target):
         with as_owner(side) as owner:
             owner.execute("create table late (id int primary key)")
-    with pytest.raises(NotFollowing, match=r"table late .*run: manage.py extract replicate inventory"):
-        switch(joined, to="inventory")
+    # It would die with the lock.
+    with coordinator(joined, failpoint="cutover.locked", to="inventory") as process:
+        printed, _ = process.communicate(timeout=60)
+    assert printed.startswith("NotFollowing: inventory is not replicated whole: monolith: table late has no fence")
+    assert "run: manage.py extract replicate inventory" in printed
+    assert places(joined) == [("monolith", 0)] * 2
+
+
+def test_refuses_a_table_that_came_while_the_lock_was_awaited(joined: Pair) -> None:
+    refused: list[NotFollowing] = []
+
+    def attempt() -> None:
+        try:
+            switch(joined, to="inventory", max_pause_ms=6000, attempts=1)
+        except NotFollowing as error:
+            refused.append(error)
+
+    attempting = threading.Thread(target=attempt)
+    with as_owner(joined.source) as owner, owner.transaction():
+        owner.execute(PRODUCT)
+        attempting.start()
+        wait_for(lambda: holders(joined.source, granted=False))
+        with as_owner(joined.source) as other:
+            other.execute("create table late (id int primary key)")
+    attempting.join()
+    assert "table late has no fence" in str(refused[0])
     assert places(joined) == [("monolith", 0)] * 2
 
 
@@ -158,7 +189,7 @@ def test_waits_within_the_pause_for_a_large_insert_that_was_just_committed(joine
     assert can_write(joined.target)
 
 
-def test_names_a_long_transaction_and_holds_nobody_up(joined: Pair) -> None:
+def test_names_a_long_transaction(joined: Pair) -> None:
     with as_owner(joined.source) as owner, owner.transaction():
         owner.execute(PRODUCT)
         told: list[str] = []
@@ -168,6 +199,25 @@ def test_names_a_long_transaction_and_holds_nobody_up(joined: Pair) -> None:
         assert len(told) == 2
     assert places(joined) == [("monolith", 0)] * 2
     assert switch(joined, to="inventory", max_pause_ms=100).epoch == 1
+
+
+def test_refuses_a_long_transaction_without_holding_others_up(joined: Pair) -> None:
+    refused: list[Busy] = []
+
+    def attempt() -> None:
+        try:
+            switch(joined, to="inventory", max_pause_ms=2000, attempts=1)
+        except Busy as error:
+            refused.append(error)
+
+    with as_owner(joined.source) as owner, owner.transaction():
+        owner.execute(PRODUCT)
+        wait_for(lambda: age_ms(owner) > 1000)
+        attempting = threading.Thread(target=attempt)
+        attempting.start()
+        while attempting.is_alive():
+            assert can_write(joined.source)
+    assert refused
 
 
 def test_names_who_holds_the_stream_up_on_the_other_side(joined: Pair) -> None:
