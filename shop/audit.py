@@ -86,8 +86,7 @@ def audit(*, wait_s: float = 30.0) -> AuditReport:
     doubled = list(_one_order_per_key(facts.values()))
     suspects = _suspects(facts)
     while True:
-        homes = {module: configuration.resolve(module) for module in settings.ALL_MODULES}
-        here = [module for module in settings.MODULES if homes[module] is None]
+        here = [module for module in settings.MODULES if configuration.at_home(module)]
         of_orders = {order_id: _ask_about(order_id) for order_id in suspects}
         suspects = [order_id for order_id, found in of_orders.items() if found]
         differences = [
@@ -107,7 +106,7 @@ def audit(*, wait_s: float = 30.0) -> AuditReport:
         orders=len(facts),
         waited_s=round(waited_s, 3),
         events_of=tuple(here),
-        events_elsewhere={module: remote.unit for module, remote in homes.items() if remote is not None},
+        events_elsewhere={module: _unit_of(module) for module in settings.ALL_MODULES if module not in here},
     )
 
 
@@ -206,6 +205,11 @@ def _dead_events(modules: Iterable[str]) -> Iterator[Difference]:
                 expected=f"handled by {delivery.subscriber}",
                 found=f"given up after {delivery.attempts} attempts: {delivery.last_error[:200]}",
             )
+
+
+def _unit_of(module: str) -> str:
+    remote = configuration.resolve(module)
+    return remote.unit if remote else "another unit"
 
 
 def _facts() -> Iterator[OrderFact]:

@@ -31,7 +31,7 @@ from shop.tour.display import Display
 from shop.tour.ledger import compare, entries_in
 from shop.tour.load import LEDGER, REQUESTS
 from shop.tour.loading import LOAD_LOG, Loading
-from shop.tour.memory import MemoryWatch
+from shop.tour.memory import MEMORY, MemoryWatch, write_memory
 from shop.tour.moves import StageRecord
 from shop.tour.page import PAGE, write_page
 from shop.tour.report import REPORT, Findings, Report, report_of, write_report
@@ -94,7 +94,7 @@ class Tour:
         self.loading = Loading(out=self.report_dir, tell=self.display.progress)
         self.report_dir.mkdir(parents=True, exist_ok=True)
         made = (REPORT, PAGE, LEDGER, REQUESTS, census.FACTS, census.ORDERS, census.STOCK, census.STOCK_BEFORE)
-        for name in (*made, LOAD_LOG, COMMANDS_LOG):
+        for name in (*made, MEMORY, LOAD_LOG, COMMANDS_LOG):
             (self.report_dir / name).unlink(missing_ok=True)
 
     @property
@@ -221,6 +221,7 @@ class Tour:
     def _keep_load(self, watch: MemoryWatch) -> None:
         self.findings.load_s = self.loading.load_s
         self.findings.memory = watch.samples
+        write_memory(self.report_dir / MEMORY, watch.samples)
         if self.loading.trouble:
             self.findings.troubles.append(self.loading.trouble)
         if (requests := self.report_dir / REQUESTS).exists():

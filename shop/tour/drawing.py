@@ -88,12 +88,12 @@ def colour(variable: str) -> str:
     return COLOURS[variable]
 
 
-def legend(axes: Any) -> None:
+def legend(axes: Any, *, columns: int = 4) -> None:
     """Above the axes."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
-        ncols=4,
+        ncols=columns,
         frameon=False,
         handlelength=1.0,
         columnspacing=1.2,

@@ -3,13 +3,15 @@
 import threading
 import xmlrpc.client
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http.client import HTTPException
+from pathlib import Path
 
 import msgspec
 import psutil
 
+MEMORY = "memory.jsonl"
 EVERY_S = 2.0
 
 
@@ -50,6 +52,11 @@ class MemoryWatch:
             if roots:
                 self.samples.append(MemorySample(at=datetime.now(UTC), mb=memory_mb(roots)))
             self._stop.wait(EVERY_S)
+
+
+def write_memory(path: Path, samples: Iterable[MemorySample]) -> None:
+    """Keep what was measured, a line for each moment."""
+    path.write_bytes(b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples))
 
 
 def memory_mb(roots: Mapping[str, int]) -> dict[str, float]:

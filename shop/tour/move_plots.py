@@ -19,8 +19,8 @@ SHORT = {
     "second_cutover": "cut over",
     "cutover": "cut over",
 }
-NARROW_S = 9.0
-"""The name of a stage shorter than that stands upright."""
+LETTER_PX = 6.5
+"""The name of a stage that is wider than the stage stands upright."""
 
 
 def timeline_plot(
@@ -52,16 +52,19 @@ def timeline_plot(
             )
         log_axis(axes.yaxis, axes.set_yscale, label="ms")
         low, high = axes.get_ylim()
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
         axes.set_ylim(low, high * (high / low) ** 0.55)  # room for the names of the stages
+        px_per_s = 0.92 * WIDE_PX / (ended - begun).total_seconds()
         for number, stage in enumerate(shown):
             left, right = ((moment - begun).total_seconds() for moment in (stage.began_at, stage.ended_at))
             if number % 2:
                 axes.axvspan(left, right, color=colour("--line"), alpha=0.35, linewidth=0)
+            name = SHORT.get(stage.key, stage.key).format(module=module)
             axes.text(
                 (left + right) / 2,
                 0.98,
-                SHORT.get(stage.key, stage.key).format(module=module),
-                rotation=0 if right - left > NARROW_S * (1 + ("deploys" in stage.key)) else 90,
+                name,
+                rotation=0 if (right - left) * px_per_s > LETTER_PX * len(name) else 90,
                 transform=axes.get_xaxis_transform(),
                 ha="center",
                 va="top",
@@ -78,13 +81,13 @@ def timeline_plot(
         axes.set_xlim(0, (ended - begun).total_seconds())
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("seconds of load")
-        legend(axes)
+        legend(axes, columns=5)
 
     told = f"p50, p95 and slowest request of each second through {len(shown)} stages"
     return svg("timeline", "Latency through the tour", told, draw, width_px=WIDE_PX, height_px=340)
 
 
-def switch_plot(name: str, switch: SwitchFigures, samples: Sequence[Sample]) -> str:
+def switch_plot(name: str, switch: SwitchFigures, samples: Sequence[Sample], *, module: str) -> str:
     """Every request around a switch, a line from the moment it was due to its whole answer."""
     near = overlapping(samples, switch.opened_at - AROUND, switch.opened_at + AROUND)
 
@@ -94,7 +97,7 @@ def switch_plot(name: str, switch: SwitchFigures, samples: Sequence[Sample]) -> 
     def draw(axes: Any) -> None:
         groups: dict[tuple[str, str], list[Sample]] = {}
         for sample in near:
-            groups.setdefault(_kind(sample, switch), []).append(sample)
+            groups.setdefault(_kind(sample, module), []).append(sample)
         for (label, variable), some in sorted(groups.items()):
             axes.hlines(
                 [sample.latency_ms for sample in some],
@@ -181,14 +184,12 @@ def memory_comparison_plot(before: Mapping[str, float], after: Mapping[str, floa
     return svg("memory-phases", "Memory before and after", told, draw, height_px=max(250, 60 + 34 * len(names)))
 
 
-def _kind(sample: Sample, switch: SwitchFigures) -> tuple[str, str]:
-    """Label and colour of a request around a switch: by who answered it."""
+def _kind(sample: Sample, module: str) -> tuple[str, str]:
+    """Label and colour of a request around a switch: by who answered it. The module's unit has its name."""
     if sample.problem:
         return "failed", "--red"
     unit = sample.served_by.partition("/")[0]
-    if unit == switch.to_unit:
-        return f"answered by {unit}", "--blue"
-    return (f"answered by {unit}" if unit else "answered"), "--violet"
+    return (f"answered by {unit}" if unit else "answered"), "--blue" if unit == module else "--violet"
 
 
 def _numbered(values: Sequence[float]) -> list[tuple[int, float]]:

@@ -9,11 +9,12 @@ from django.utils.safestring import SafeString, mark_safe
 from shop.tour import move_plots, plots
 from shop.tour.census import FACTS, ORDERS, STOCK, STOCK_BEFORE
 from shop.tour.load import LEDGER, REQUESTS
+from shop.tour.memory import MEMORY
 from shop.tour.moves import SwitchFigures
 from shop.tour.report import REPORT, Findings, OrderFigures, Report
 
 PAGE = "index.html"
-RAW = (REPORT, REQUESTS, LEDGER, FACTS, ORDERS, STOCK_BEFORE, STOCK)
+RAW = (REPORT, REQUESTS, LEDGER, FACTS, ORDERS, STOCK_BEFORE, STOCK, MEMORY)
 PHASES = ("before", "during", "after")
 TITLES = {"cutover": "Cutover", "rollback": "Rollback", "second_cutover": "Second cutover"}
 
@@ -61,7 +62,7 @@ def _wide_plots(report: Report, findings: Findings) -> Iterator[Plot]:
         yield (
             f"{TITLES[name]}: from {switch.from_unit} to {switch.to_unit}",
             _of_switch(switch),
-            move_plots.switch_plot(name, switch, samples),
+            move_plots.switch_plot(name, switch, samples, module=findings.module),
         )
 
 

@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from contracts.runtime import Remote, transaction
 from contracts.runtime.configuration import configuration
-from contracts.runtime.models import Delivery
+from contracts.runtime.models import Delivery, OutboxEvent
 from modules.orders.models import Order
 from modules.payments import tasks
 from shop.audit import INVARIANTS, AuditReport, audit
@@ -159,6 +159,35 @@ def test_an_event_that_was_given_up_is_seen(bought: UUID, module: str) -> None:
     assert only_line(report) == (
         f"nothing_stuck: {module} delivery {dead.id} of {dead.key}: expected handled by {dead.subscriber}; "
         "found given up after 10 attempts: out of paper"
+    )
+
+
+@pytest.fixture
+def users_elsewhere(bought: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The users module lives in a unit of its own; the audit asks it nothing."""
+    away = Remote(unit="people", url="http://127.0.0.1:1")
+    resolve, at_home = configuration.resolve, configuration.at_home
+    monkeypatch.setattr(configuration, "resolve", lambda module: away if module == "users" else resolve(module))
+    monkeypatch.setattr(configuration, "at_home", lambda module: module != "users" and at_home(module))
+
+
+@pytest.mark.usefixtures("users_elsewhere")
+def test_events_in_the_copy_of_a_module_that_lives_elsewhere_are_not_taken_for_its_events() -> None:
+    event = OutboxEvent.objects.using("users").create(id=uuid7(), type="users.test.v1", key="k", data={})
+    Delivery.objects.using("users").create(event=event, subscriber="somebody", key="k", state="dead", attempts=10)
+    report = audit(wait_s=0)
+    assert report.differences == ()
+    assert report.events_of == ("inventory", "orders", "payments")
+    assert report.events_elsewhere == {"users": "people"}
+
+
+@pytest.mark.usefixtures("users_elsewhere")
+def test_the_command_says_whose_events_it_did_not_look_at() -> None:
+    out = StringIO()
+    call_command("audit", wait=0, stdout=out, no_color=True)
+    assert (
+        "  not looked at: events of users that were given up. It lives in people; run manage.py audit there"
+        in out.getvalue().splitlines()
     )
 
 
