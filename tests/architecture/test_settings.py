@@ -33,3 +33,4 @@ def test_behind_https_all_is_sent_there_but_the_question_whether_it_is_well(clie
     settings.SECURE_SSL_REDIRECT = True
     assert client.get("/").status_code == 301
     assert client.get("/healthz").status_code == 200
+    assert client.post("/internal/contracts/inventory/categories").status_code == 401
