@@ -36,7 +36,7 @@ from shop.tour.moves import StageRecord
 from shop.tour.page import PAGE, write_page
 from shop.tour.report import REPORT, Findings, Report, report_of, write_report
 from shop.tour.samples import samples_in
-from shop.tour.stages import DEPLOYS, Stage, stages_of
+from shop.tour.stages import Stage, stages_of
 
 COMMANDS_LOG = "commands.log"
 """What the programs said that worked on the shop."""
@@ -74,6 +74,8 @@ class Tour:
     """Of load and nothing else, before the migration and after it in all."""
     rate: float
     seed: int
+    deploys: int = 3
+    """Rolling deploys before the module leaves, and again after."""
     hold_s: float = 3.0
     """How long each share of the reads is watched."""
     rest_within_s: float = 75.0
@@ -90,7 +92,7 @@ class Tour:
 
     def __post_init__(self) -> None:
         self.findings = Findings(rate=self.rate, seed=self.seed, module=self.module)
-        self.stages = stages_of(self.module)
+        self.stages = stages_of(self.module, deploys=self.deploys)
         self.loading = Loading(out=self.report_dir, tell=self.display.progress)
         self.report_dir.mkdir(parents=True, exist_ok=True)
         made = (REPORT, PAGE, LEDGER, REQUESTS, census.FACTS, census.ORDERS, census.STOCK, census.STOCK_BEFORE)
@@ -202,9 +204,9 @@ class Tour:
             time.sleep(min(0.2, left_s))
 
     def _deploy(self, unit: str, done: list[Deploy]) -> None:
-        for number in range(1, DEPLOYS + 1):
-            with self.display.step(f"Deploy {number} of {DEPLOYS}"):
-                deploy = self.shop.deploy(unit, tell=self.display.detail)
+        for number in range(1, self.deploys + 1):
+            with self.display.step(f"Deploy {number} of {self.deploys}"):
+                deploy = self.shop.deploy(unit, tell=self.display.said)
             done.append(deploy)
             if deploy.outcome == "failed":
                 raise RuntimeError(f"release {deploy.release} of {unit} did not start: {deploy.reason}")
@@ -283,7 +285,7 @@ class Tour:
         """Standard output of a Python program in the environment of the shop, or of a unit. Raises ChildFailed."""
         environment = self.shop.environment_of(unit) if unit else self.shop.environment
         log = self.report_dir / COMMANDS_LOG
-        return children.run(*command, environment=environment, log=log, tell=self.display.detail, is_ok=is_ok)
+        return children.run(*command, environment=environment, log=log, tell=self.display.said, is_ok=is_ok)
 
     def _write(self) -> Report:
         report = report_of(self.findings)

@@ -38,6 +38,10 @@ class Display(Protocol):
         """What the current stage is doing now; may be called more often than it is shown."""
         ...
 
+    def said(self, line: str) -> None:
+        """What a command of the current stage said; each line is shown."""
+        ...
+
     def progress(self, progress: Progress) -> None:
         """How the load stands."""
         ...
@@ -92,6 +96,9 @@ class LiveDisplay:
         if self._current is not None:
             self._current.detail = text
 
+    def said(self, line: str) -> None:
+        self.detail(line)
+
     def progress(self, progress: Progress) -> None:
         self._progress = progress
 
@@ -138,6 +145,9 @@ class PlainDisplay:
     def detail(self, text: str) -> None:
         if self._is_time():
             self._say(f"  {text}")
+
+    def said(self, line: str) -> None:
+        self._say(f"  {line}")
 
     def progress(self, progress: Progress) -> None:
         if self._is_time():

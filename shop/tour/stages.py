@@ -12,20 +12,19 @@ class Stage:
     why: str
 
 
-DEPLOYS = 3
-"""Rolling deploys before the module leaves, and again after."""
 MOVES = ("provision", "replicate", "verify", "ramp", "cutover", "rollback", "second_cutover")
 """Stages that are one command of `manage.py extract` each."""
 
 
-def stages_of(module: str) -> dict[str, Stage]:
-    """The stages in their order, by key, for a tour that takes this module out."""
+def stages_of(module: str, *, deploys: int) -> dict[str, Stage]:
+    """The stages in their order, by key, of a tour that takes this module out; `deploys` before it, and again after."""
+    times = "once" if deploys == 1 else f"{deploys} times"
     stages = (
         Stage("start", "Start the shop from nothing", "everything runs in one unit, the monolith, behind the edge"),
         Stage("quiet_before", "Customers buy", "nothing else happens: what comes later is compared with this"),
         Stage(
             "deploys_before",
-            f"Deploy the monolith, {DEPLOYS} times",
+            f"Deploy the monolith {times}",
             "every module is restarted, whichever one was changed: that is what the extraction is to change",
         ),
         Stage(
@@ -40,7 +39,7 @@ def stages_of(module: str) -> dict[str, Stage]:
         Stage("quiet_after", "Customers buy", f"{module} lives in its own unit; latency and memory are measured again"),
         Stage(
             "deploys_after",
-            f"Deploy {module} alone, {DEPLOYS} times",
+            f"Deploy {module} alone {times}",
             "the other modules keep running: nothing of theirs is restarted",
         ),
         Stage("rollback", "Roll back", "the old unit was fed all the time: one commit moves the writes home again"),

@@ -52,7 +52,7 @@ from shop.tour.memory import MemorySample
 from shop.tour.moves import StageRecord, switch_in
 from shop.tour.report import Findings, report_of
 from shop.tour.samples import Sample, latency_by_step, percentile, samples_in
-from shop.tour.stages import MOVES
+from shop.tour.stages import MOVES, stages_of
 from tests.embedded import unembedded
 from tests.journeys.buying import Buyer, shelve
 from tests.platform.conftest import running_for
@@ -657,33 +657,70 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+UNITS = {"monolith": {"postgres", "web", "worker", "errands", "envoy"}}
+UNITS["inventory"] = {f"{name}-inventory" for name in ("postgres", "web", "worker")}
+
+
 @pytest.mark.slow
-def test_a_tour_from_nothing_passes_and_can_be_recounted_from_its_raw_files(state: Path) -> None:
-    options = ("--minutes", "0.15", "--rate", "20", "--seed", "3")
+@pytest.mark.timeout(600)
+def test_a_tour_takes_a_module_out_and_can_be_recounted_from_its_raw_files(state: Path) -> None:
+    options = ("--minutes", "0.2", "--rate", "12", "--deploys", "1", "--seed", "3")
     tour = subprocess.run([*TOUR, *options], cwd=ROOT, env=environment(state), capture_output=True, text=True)
     assert tour.returncode == 0, tour.stdout + tour.stderr
     assert running_for(state) == []
 
     directory = state / "report"
     report = json.loads((directory / "report.json").read_text())
-    requests, ledger, facts, orders = (
-        lines_of(directory / f"{name}.jsonl") for name in ("requests", "ledger", "facts", "orders")
+    requests, ledger, facts, orders, stock_before, stock = (
+        lines_of(directory / f"{name}.jsonl")
+        for name in ("requests", "ledger", "facts", "orders", "stock_before", "stock")
     )
-    assert report["verdict"] == "passed"
-    assert report["seed"] == 3
-    assert report["requests"]["total"] == len(requests) > 60
+    assert (report["verdict"], report["reasons"], report["seed"]) == ("passed", [], 3)
+    assert (report["module"], report["home"], report["epoch"]) == ("inventory", "inventory", 3)
+    assert [stage["key"] for stage in report["stages"]] == list(stages_of("inventory", deploys=1))
+    assert {stage["outcome"] for stage in report["stages"]} == {"done"}
+    assert set(report["invariants"].values()) == {True}
+    assert report["requests"]["total"] == len(requests) > 100
     assert report["requests"]["failed"] == sum(1 for it in requests if it["problem"]) == 0
+    assert report["ambiguous"] == report["ledger"]["lost"] == report["ledger"]["doubled"] == 0
+
     acknowledged = {it["idempotency_key"]: it for it in ledger if it["acknowledged"]}
-    assert report["ledger"]["acknowledged"] == len(acknowledged) > 0
+    receipts = {key: it for key, it in acknowledged.items() if it["received"] is not None}
+    assert report["ledger"]["acknowledged"] == len(acknowledged)
+    assert report["ledger"]["receipts"] == len(receipts) > 0
+    assert report["ledger"]["orders"] == len(acknowledged) - len(receipts) > 0
     fact_of, order_of = {it["id"]: it for it in facts}, {it["id"]: it for it in orders}
-    for key, entry in acknowledged.items():
+    for key in acknowledged.keys() - receipts.keys():
+        entry = acknowledged[key]
         fact, order = fact_of[entry["order_id"]], order_of[entry["order_id"]]
         lines = {line["sku"]: line["quantity"] for line in entry["lines"]}
         assert lines == fact["quantities"] == {line["sku"]: line["quantity"] for line in order["lines"]}
         assert entry["total_cents"] == fact["total_cents"] == order["total_cents"]
         assert fact["idempotency_key"] == key
     assert max(Counter(it["idempotency_key"] for it in facts).values()) == 1
-    assert report["ledger"]["lost"] == report["ledger"]["doubled"] == 0
+    due = Counter({it["sku"]: it["received"] for it in stock_before})
+    for it in receipts.values():
+        due[it["lines"][0]["sku"]] += it["lines"][0]["quantity"]
+    assert due == Counter({it["sku"]: it["received"] for it in stock})
+
+    homes = ("monolith", "inventory", "monolith", "inventory")
+    for number, name in enumerate(("cutover", "rollback", "second_cutover"), start=1):
+        switch = report[name]
+        assert (switch["from_unit"], switch["to_unit"], switch["epoch"]) == (*homes[number - 1 : number + 1], number)
+        assert switch["lock_to_open_ms"] > 0
+        began, opened = (datetime.fromisoformat(switch[moment]) for moment in ("began_at", "opened_at"))
+        overlapping = [
+            it["latency_ms"]
+            for it in requests
+            if (due_at := datetime.fromisoformat(it["due_at"])) <= opened
+            and due_at + timedelta(milliseconds=it["latency_ms"]) >= began
+        ]
+        assert switch["slowest_overlapping_request_ms"] == max(overlapping, default=None)
+    assert report["deploys"]["before"]["count"] == report["deploys"]["after"]["count"] == 1
+    assert report["deploys"]["before"]["modules_restarted"] == 4
+    assert report["deploys"]["after"]["modules_restarted"] == 1
+    assert report["deploys"]["before"]["failed_requests"] == report["deploys"]["after"]["failed_requests"] == 0
+
     latencies = defaultdict(list)
     for it in requests:
         latencies[it["step"]].append(it["latency_ms"])
@@ -691,33 +728,45 @@ def test_a_tour_from_nothing_passes_and_can_be_recounted_from_its_raw_files(stat
         figures = report["latency"][step]
         assert values.index(figures["p50_ms"]) >= 0
         assert sum(1 for value in values if value <= figures["p95_ms"]) >= 0.95 * len(values)
-    assert report["orders_per_second"] == pytest.approx(len(acknowledged) / report["load_s"], abs=0.01)
-    assert set(report["invariants"].values()) == {True}
-    assert set(report["memory_mb"]["by_process"]) == {"postgres", "web", "worker", "errands"}
+    assert all(report["latency"][phase]["requests"] > 0 for phase in ("before", "during", "after"))
+    bought = len(acknowledged) - len(receipts)
+    assert report["orders_per_second"] == pytest.approx(bought / report["load_s"], abs=0.01)
+    assert set(report["memory_mb"]["before"]["by_process"]) == UNITS["monolith"]
+    assert set(report["memory_mb"]["after"]["by_process"]) == UNITS["monolith"] | UNITS["inventory"]
     assert {"python", "django", "postgresql", "celery", "kombu"} <= set(report["versions"])
+    answered = {it["served_by"].partition("/")[0] for it in requests}
+    assert answered == {"monolith", "inventory"}
+
     page = (directory / "index.html").read_text()
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 10
     assert "http-equiv" not in page
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page), "the page needs nothing from elsewhere"
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_a_tour_which_still_reports_and_leaves_nothing(state: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("until", "stage"), [(" requests, ", "quiet_before"), ("Providing a database", "provision")])
+def test_ctrl_c_stops_a_tour_which_still_reports_and_leaves_nothing(state: Path, until: str, stage: str) -> None:
     tour = subprocess.Popen(
-        [*TOUR, "--rate", "20"], cwd=ROOT, env=environment(state), stdout=subprocess.PIPE, text=True
+        [*TOUR, "--rate", "12", "--minutes", "0.2", "--deploys", "0"],
+        cwd=ROOT,
+        env=environment(state),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert tour.stdout is not None
     said = ""
     for line in tour.stdout:
         said += line
-        if " requests, " in line and " 0/s" not in line:
+        if until in line:
             tour.send_signal(signal.SIGINT)
             break
     said += tour.stdout.read()
-    assert tour.wait(timeout=30) == 130, said
+    assert tour.wait(timeout=60) == 130, said
     report = json.loads((state / "report" / "report.json").read_text())
     assert report["interrupted"] is True
     assert report["verdict"] == "interrupted"
+    assert (report["stages"][-1]["key"], report["stages"][-1]["outcome"]) == (stage, "interrupted")
     assert report["requests"]["total"] > 0
     assert (state / "report" / "index.html").exists()
     assert running_for(state) == []

@@ -42,6 +42,7 @@ class Command(BaseCommand):
             default=QUIET_MINUTES,
             help=f"of load and nothing else, before and after the cutover in all (default {QUIET_MINUTES})",
         )
+        parser.add_argument("--deploys", type=int, default=3, help="before the cutover, and again after (default 3)")
         parser.add_argument("--rate", type=float, default=50.0, help="requests a second (default 50)")
         parser.add_argument("--seed", type=int, help="of the customers' choices (default: a new one, in the report)")
         parser.add_argument("--port", type=int, default=0, help="of the shop (default: a free one)")
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         module: str,
         explain: bool,
         minutes: float,
+        deploys: int,
         rate: float,
         seed: int | None,
         port: int,
@@ -64,6 +66,8 @@ class Command(BaseCommand):
         for flag, value, most in (("--minutes", minutes, 1440), ("--rate", rate, 2000)):
             if not (math.isfinite(value) and 0 < value <= most):
                 raise CommandError(f"{flag} {value:g}: give a number above 0, at most {most}")
+        if not 0 <= deploys <= 100:
+            raise CommandError(f"--deploys {deploys}: give a number from 0 to 100")
         if module not in settings.ALL_MODULES:
             raise CommandError(f"--module {module}: there is no such module; take {' or '.join(settings.ALL_MODULES)}")
         if explain and not (sys.stdin.isatty() and self.stdout.isatty()):
@@ -84,7 +88,7 @@ class Command(BaseCommand):
         if explain:
             display = GuidedDisplay(self.stdout, sys.stdin.readline)
         elif self.stdout.isatty() and not plain:
-            display = LiveDisplay(Console(), stages_of(module).values())
+            display = LiveDisplay(Console(), stages_of(module, deploys=deploys).values())
         else:
             display = PlainDisplay(self.stdout)
         with ExitStack() as stack:
@@ -96,6 +100,7 @@ class Command(BaseCommand):
                     report_dir=settings.STATE_DIR / "report",
                     module=module,
                     quiet_s=60 * minutes,
+                    deploys=deploys,
                     rate=rate,
                     seed=secrets.randbelow(1_000_000) if seed is None else seed,
                 )
