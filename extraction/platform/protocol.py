@@ -20,7 +20,7 @@ class Routes:
     home: str
     """The unit that takes writes and contract calls."""
     candidate: str = ""
-    """Another unit that can answer reads; none while empty."""
+    """Another unit that can answer reads, without a share those that the home cannot; none while empty."""
     candidate_percent: float = 0.0
 
 

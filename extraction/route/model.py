@@ -25,7 +25,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRoutes:
-    """Where a module's requests go. Reads: `candidate_percent` of them to `candidate`; all the rest goes home."""
+    """Where a module's requests go. Reads: `candidate_percent` of them to `candidate`; all the rest goes home.
+
+    A candidate without a share answers the reads that the home does not: nobody is there, or it says 502, 503, 504.
+    """
 
     module: str
     urls: tuple[str, ...]

@@ -38,7 +38,7 @@ def clusters(routing: Routing) -> list[Resource]:
         if routes.candidate:
             sides = (routes.candidate, routes.home)
             found += [_cluster(_side_cluster(routes, unit), routing.units[unit]) for unit in sides]
-            found.append(_with_fallback(routes))
+            found += [_with_fallback(routes, *sides), _with_fallback(routes, *reversed(sides))]
     return found
 
 
@@ -82,9 +82,9 @@ def unit_routes(routing: Routing) -> Resource:
 
 def reads_cluster(routes: ModuleRoutes, unit: str) -> str:
     """The cluster that a module's reads for this unit are routed to, and counted under."""
-    return (
-        f"{_side_cluster(routes, unit)}-or-{routes.home}" if unit == routes.candidate else _side_cluster(routes, unit)
-    )
+    if unit == routes.candidate:
+        return _either_cluster(routes, unit, routes.home)
+    return _either_cluster(routes, unit, routes.candidate) if _stands_in(routes) else _side_cluster(routes, unit)
 
 
 def matching(header: str, regex: str) -> Resource:
@@ -168,7 +168,15 @@ def _split(routing: Routing, routes: ModuleRoutes, prefix: Resource) -> Resource
                         # The home's own 500 is its answer; the candidate's is not yet the shop's.
                         "request_headers_to_add": [{"header": {"key": "x-envoy-retry-on", "value": "5xx"}}],
                     },
-                    {"name": reads_cluster(routes, routes.home), "weight": SHARES - share},
+                    {
+                        "name": reads_cluster(routes, routes.home),
+                        "weight": SHARES - share,
+                        "request_headers_to_add": (
+                            [{"header": {"key": "x-envoy-retry-on", "value": "gateway-error"}}]
+                            if _stands_in(routes)
+                            else []
+                        ),
+                    },
                 ],
             },
             "retry_policy": {
@@ -239,11 +247,16 @@ def _endpoint(endpoint: Endpoint) -> Resource:
     return {"endpoint": {"address": {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}}}
 
 
-def _with_fallback(routes: ModuleRoutes) -> Resource:
-    """The candidate, and after a failed attempt the home."""
+def _stands_in(routes: ModuleRoutes) -> bool:
+    """Whether a candidate without a share answers the reads of a home that cannot: it is fed by the home."""
+    return bool(routes.candidate) and not routes.candidate_percent
+
+
+def _with_fallback(routes: ModuleRoutes, first: str, second: str) -> Resource:
+    """One unit, and after a failed attempt the other."""
     return {
         "@type": f"{TYPES}.config.cluster.v3.Cluster",
-        "name": reads_cluster(routes, routes.candidate),
+        "name": _either_cluster(routes, first, second),
         "connect_timeout": "1s",
         "lb_policy": "CLUSTER_PROVIDED",
         "circuit_breakers": _BREAKERS,
@@ -252,12 +265,16 @@ def _with_fallback(routes: ModuleRoutes) -> Resource:
             "typed_config": {
                 "@type": f"{TYPES}.extensions.clusters.aggregate.v3.ClusterConfig",
                 "clusters": [
-                    _side_cluster(routes, routes.candidate),
-                    _side_cluster(routes, routes.home),
+                    _side_cluster(routes, first),
+                    _side_cluster(routes, second),
                 ],
             },
         },
     }
+
+
+def _either_cluster(routes: ModuleRoutes, first: str, second: str) -> str:
+    return f"{_side_cluster(routes, first)}-or-{second}"
 
 
 def _side_cluster(routes: ModuleRoutes, unit: str) -> str:

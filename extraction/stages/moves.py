@@ -41,7 +41,10 @@ class Cutover:
         def move(voice: Voice) -> dict[str, Any]:
             moved = switch(situation.pair, to=situation.target, max_pause_ms=options.max_pause_ms, tell=voice.say)
             # Nobody may stop between the two: until the edge knows, every write takes the way round.
-            situation.platform.route(Routes(module=situation.module.name, home=situation.target))
+            # The source is fed by the target, and answers reads while that cannot.
+            situation.platform.route(
+                Routes(module=situation.module.name, home=situation.target, candidate=situation.source)
+            )
             return asdict(moved)
 
         return [Step(f"Moving {situation.module.name} to {situation.target}", move)]

@@ -128,6 +128,16 @@ def test_the_homes_own_failure_is_its_answer_and_is_counted(edge: Edge) -> None:
     assert _since(edge, before) == {"inventory": Attempts(total=0, failed=0), "monolith": Attempts(total=1, failed=1)}
 
 
+def test_a_candidate_without_a_share_answers_what_the_home_cannot(edge: Edge) -> None:
+    edge.split(0)
+    assert edge.ask("GET", "/api/inventory/").served_by == "monolith"
+    edge.monolith.answer = _unavailable
+    assert edge.ask("GET", "/api/inventory/").served_by == "inventory"
+    assert edge.ask("POST", "/api/inventory/").code == 503
+    edge.envoy.change(lambda routing: routing.with_unit("monolith", nobody()))
+    assert edge.ask("GET", "/api/inventory/").served_by == "inventory"
+
+
 def test_reads_that_succeed_are_counted_where_they_went(edge: Edge) -> None:
     edge.split(50)
     before = _attempts(edge)
