@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import random
 import re
 import shutil
@@ -13,10 +15,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
+from io import BytesIO, StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
 from uuid_utils.compat import uuid7
 
 from contracts.inventory import StockFact
@@ -34,6 +37,7 @@ from extraction.deploys.records import Deploy
 from modules.orders.models import Order, OrderLine
 from shop.tour import conductor
 from shop.tour.census import ShownOrder
+from shop.tour.display import GuidedDisplay
 from shop.tour.journeys import Customer, Town
 from shop.tour.ledger import (
     Comparison,
@@ -636,6 +640,43 @@ def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> Non
     with misbehaving() as (url, _):
         assert len(moments(1)) > 5
         assert moments(1) == moments(1) != moments(2)
+
+
+def test_a_stage_that_is_explained_says_what_comes_and_why_and_waits() -> None:
+    out, said_before = StringIO(), []
+    display = GuidedDisplay(OutputWrapper(out), lambda: said_before.append(out.getvalue()))
+    stage = stages_of("inventory", deploys=3)["cutover"]
+    with display.stage(stage):
+        said_before.append("begun")
+    (explanation, begun) = said_before
+    assert stage.title in explanation
+    assert stage.why[1:] in explanation
+    assert "Enter" in explanation
+    assert begun == "begun"
+
+
+def test_an_explained_tour_waits_in_a_terminal_and_ctrl_c_ends_it_before_anything_starts(state: Path) -> None:
+    ours, theirs = pty.openpty()
+    tour = subprocess.Popen(
+        [sys.executable, "manage.py", "tour", "--explain"],
+        cwd=ROOT,
+        env=environment(state),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    said = b""
+    while b"Enter to go on" not in said:
+        said += os.read(ours, 1024)
+    assert not (state / "tour").exists()
+    tour.send_signal(signal.SIGINT)
+    with suppress(OSError):  # a closed terminal ends so
+        while more := os.read(ours, 1024):
+            said += more
+    os.close(ours)
+    assert tour.wait(timeout=30) == 130, said
+    assert b"Interrupted" in said
 
 
 TOUR = (sys.executable, "manage.py", "tour", "--plain")
