@@ -16,6 +16,7 @@ from contracts.inventory import (
     Product,
     Quote,
     StockDifference,
+    StockFacts,
     UnknownProduct,
 )
 from contracts.runtime import NotBound, NotOfContract, Unavailable, UndeclaredError, bind, calls, configure, use
@@ -54,6 +55,9 @@ class Shelf(Inventory):
 
     def holding(self, *, order_id: UUID) -> Holding | None:
         return None
+
+    def stock_facts(self, *, after: str = "", limit: int = 500) -> StockFacts:
+        return StockFacts(facts=(), after=None)
 
     def stock_differences(self) -> tuple[StockDifference, ...]:
         return ()
