@@ -93,7 +93,7 @@ class Up:
 
     def url(self) -> str:
         """Its address, when it says that it answers."""
-        assert eventually(lambda: "Logs" in self.output or self.process.poll() is not None, within_s=60), self.output
+        assert eventually(lambda: "Logs" in self.output or self.process.poll() is not None, within_s=200), self.output
         match = re.search(r"Shop +(http://\S+)/", self.output)
         assert match, self.output
         return match[1]

@@ -239,7 +239,7 @@ def test_after_up_is_killed_a_new_one_brings_the_unit_back_where_it_was(
     shop.__init__(shop.state, "--no-seed", "--workers", "1", given=machine)  # type: ignore[misc]
     assert shop.url() != url  # another port, and so other callbacks and endpoints
     assert platform.routes(MODULE) == before
-    assert served_by(f"{shop.url()}{PAGE}").startswith(f"{unit}/r3")
+    assert served_by(f"{shop.url()}{PAGE}").startswith(f"{unit}/")
     assert f"Unit {unit}… OK" in shop.output
 
 
