@@ -152,9 +152,11 @@ def sentences(report: Report) -> Iterator[str]:
         )
     memory = report.memory_mb
     if memory.before.total is not None and memory.after.total is not None:
+        added = memory.after.by_process.keys() - memory.before.by_process.keys()
+        own_mb = sum(memory.after.by_process[name] for name in added)
         yield (
-            f"The price: {memory.after.total - memory.before.total:+.0f} MB of memory, from {memory.before.total:.0f} "
-            f"to {memory.after.total:.0f} MB."
+            f"The price: {memory.before.total:.0f} MB of memory before, {memory.after.total:.0f} MB after. The processes "
+            f"of the new unit take {own_mb:.0f} MB of it; the others had grown older, and their caches larger."
         )
 
 

@@ -238,7 +238,7 @@ CAUSES: dict[str, dict[str, Any]] = {
     "the invariants were not checked": {"invariants": None},
     "the ledger was not compared": {"comparison": None},
     "1 acknowledged receipt of goods lost": {
-        "comparison": msgspec.structs.replace(GOOD, lost=(Difference(sku="A-1", what="gone"),))
+        "comparison": msgspec.structs.replace(GOOD, lost=(Difference(idempotency_key="k", sku="A-1", what="gone"),))
     },
     "1 receipt of goods doubled": {
         "comparison": msgspec.structs.replace(GOOD, doubled=(Doubled(sku="A-1", what="too many"),))
@@ -413,7 +413,7 @@ def against_stock(entries: list[Entry], after: int) -> tuple[list[str], list[str
         moment: {"A-1": StockFact(sku="A-1", received=n, on_hand=0)} for moment, n in (("before", 10), ("after", after))
     }
     lost, doubled = compare_receipts(entries, **stock)
-    return [it.idempotency_key or "sum" for it in lost], [it.idempotency_key or "sum" for it in doubled]
+    return [it.idempotency_key for it in lost], [it.idempotency_key or "sum" for it in doubled]
 
 
 RECEIVED = [receipt("a", 5, 15), receipt("b", 3, 18)]
