@@ -207,6 +207,34 @@ def test_an_abort_without_the_target(moving: Project, servers: Servers) -> None:
     assert moving.status()["migration"] == ""
 
 
+def test_what_stands_in_the_way_is_named_before_anything_is_made(moving: Project) -> None:
+    with connect(moving.pair.source) as admin:
+        admin.execute("create table inventory.keyless (n int)")
+
+    status, out, err = moving.type("provision", "--json")
+
+    assert status == 1
+    assert "REPLICA IDENTITY FULL" in err
+    assert "key" in [obstacle["code"] for obstacle in json.loads(out)["evidence"]["obstacles"]]
+    assert moving.status()["migration"] == ""
+    with connect(moving.pair.source) as admin:
+        admin.execute("drop table inventory.keyless")
+    moving.do("provision")
+
+
+def test_nothing_changes_while_the_target_is_away(moving: Project, servers: Servers) -> None:
+    moving.do("provision", "replicate", "verify", "ramp")
+    servers.target.stop(how="crash")
+    try:
+        assert moving.refused("cutover").endswith("then run: manage.py extract cutover inventory")
+        receive(moving.pair, "monolith")
+        assert moving.routed()[-1] == "monolith 100"
+    finally:
+        servers.target.start()
+    assert moving.do("replicate", "cutover")["evidence"]["epoch"] == 1, "replicate waits until both follow again"
+    assert len(rows(moving.pair.target, "product")) == 201
+
+
 def test_a_table_made_since_is_copied_by_replicating_again(moving: Project) -> None:
     moving.do("provision", "replicate", "verify", "ramp")
     for side in (moving.pair.source, moving.pair.target):

@@ -80,6 +80,9 @@ class Command(BaseCommand):
                 word = "refused" if isinstance(error, Refused) else "failed"
                 self._print(module, stage.name, word, message=str(error), evidence=evidence)
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            show.close()
+            raise CommandError(f"broken off; see where it stands: manage.py extract status {module.name}") from None
         self._tell_outcome(outcome, situation, stage.name)
 
     def _tell_outcome(self, outcome: Outcome, situation: Situation, stage: str) -> None:
