@@ -87,8 +87,8 @@ def manage(shop: Up, machine: dict[str, str], *command: str) -> subprocess.Compl
 
 
 @contextmanager
-def load(url: str) -> Iterator[list[str]]:
-    """Four clients that ask for pages without pause; what each answer lacked."""
+def load(page: str) -> Iterator[list[str]]:
+    """Four clients that ask for a page without pause; what each answer lacked."""
     failed: list[str] = []
     answers = [0] * 4
     is_over = threading.Event()
@@ -96,7 +96,7 @@ def load(url: str) -> Iterator[list[str]]:
     def ask(number: int) -> None:
         while not is_over.is_set():
             try:
-                with urllib.request.urlopen(f"{url}/healthz", timeout=20) as response:
+                with urllib.request.urlopen(page, timeout=20) as response:
                     response.read()
                 answers[number] += 1
             except OSError as error:
@@ -193,14 +193,15 @@ def test_providing_and_starting_again_changes_nothing(shop: Up, platform: LocalP
 
 @pytest.mark.parametrize("name", ["monolith", UNIT])
 def test_a_deploy_under_load_fails_no_request_and_is_recorded(
-    shop: Up, machine: dict[str, str], unit: str, name: str
+    shop: Up, machine: dict[str, str], platform: LocalPlatform, unit: str, name: str
 ) -> None:
     page = {"monolith": "/healthz", unit: PAGE}[name]
     old = pids(shop.state)
-    with load(shop.url()) as failed:
+    with load(f"{shop.url()}{page}") as failed:
         result = manage(shop, machine, "deploy", name)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
     assert failed == []
+    assert platform.attempts(MODULE, unit=unit).failed == 0  # the home would have answered in its place
     assert served_by(f"{shop.url()}{page}").startswith(f"{name}/r2")
     deploy = deploys_in(shop.state / DEPLOYS)[-1]
     assert (deploy.unit, deploy.release, deploy.outcome, deploy.units_restarted) == (name, "r2", "done", 1)
