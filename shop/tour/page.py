@@ -155,8 +155,8 @@ def sentences(report: Report) -> Iterator[str]:
         added = memory.after.by_process.keys() - memory.before.by_process.keys()
         own_mb = sum(memory.after.by_process[name] for name in added)
         yield (
-            f"The price: {memory.before.total:.0f} MB of memory before, {memory.after.total:.0f} MB after. The processes "
-            f"of the new unit take {own_mb:.0f} MB of it; the others had grown older, and their caches larger."
+            f"The price: {memory.before.total:.0f} MB of memory before, {memory.after.total:.0f} MB after. The "
+            f"processes of the new unit take {own_mb:.0f} MB of it; the others had grown older, and their caches larger."
         )
 
 
