@@ -32,14 +32,19 @@ class Abort:
             return {}
 
         def part(voice: Voice) -> dict[str, Any]:
+            left = remove(situation.pair)
             # What stays on a target that is away goes with its server in the next step, or that step fails.
             gone = f"the server of {target} is away"
-            left = [line for line in remove(situation.pair) if not line.startswith(gone)]
-            if left:
+            if here := [line for line in left if not line.startswith(gone)]:
                 raise Remains(
-                    f"left behind: {'; '.join(left)}; mend that, then: {situation.command('abort')}", left=left
+                    f"left behind: {'; '.join(here)}; mend that, then: {situation.command('abort')}", left=here
                 )
-            return {"left": []}
+            if not left:
+                # From here on only the unit is left, whose database may be gone when this is done again.
+                migration = situation.open()
+                migration.stage = ""
+                migration.save(update_fields=["stage"])
+            return {"left": left}
 
         def retire(voice: Voice) -> dict[str, Any]:
             platform.retire(module, unit=target, tell=voice)

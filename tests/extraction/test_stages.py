@@ -193,6 +193,13 @@ def test_an_abort_leaves_nothing_from_any_stage(moving: Project) -> None:
         assert moving.status()["next"] == "manage.py extract provision inventory"
 
 
+def test_an_abort_goes_on_when_the_target_is_gone_already(moving: Project) -> None:
+    moving.do("provision", "replicate")
+    moving.refused("abort", TEST_RETIRE_BREAKS="1")
+    moving.do("abort")
+    moving.do("provision", "replicate")
+
+
 def test_an_abort_without_the_target(moving: Project, servers: Servers) -> None:
     before = made(moving.pair)
     moving.do("provision", "replicate")

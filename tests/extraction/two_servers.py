@@ -67,6 +67,8 @@ class TwoServers:
             drop_database(f"{server}/postgres", name)
         self._write("urls", {known: url for known, url in urls.items() if known != unit})
         self._write("started", {})
+        if "TEST_RETIRE_BREAKS" in os.environ:
+            raise NoServer("the unit is gone, and the coordinator hears no more of it")
 
     def route(self, routes: Routes) -> None:
         self._write("routes", asdict(routes))
