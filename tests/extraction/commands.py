@@ -92,6 +92,10 @@ class Project:
         file = self.state / "routed"
         return file.read_text().split("\n")[:-1] if file.exists() else []
 
+    def routes(self) -> dict[str, Any]:
+        """What the edge was told last."""
+        return dict(json.loads((self.state / "routes.json").read_text()))
+
     def records(self) -> list[Record]:
         """What was recorded, the oldest first."""
         return list(Record.objects.all())

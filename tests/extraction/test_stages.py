@@ -62,6 +62,7 @@ def test_a_module_leaves_and_comes_back(moving: Project) -> None:
 
 def test_writes_are_taken_where_the_module_lives(moving: Project) -> None:
     moving.do("provision", "replicate", "verify", "ramp", "cutover")
+    assert moving.routes()["candidate"] == "monolith", "which is fed, and answers reads when the new home cannot"
     receive(moving.pair, "inventory")
     with pytest.raises(psycopg.Error, match="lives in inventory"):
         receive(moving.pair, "monolith")
