@@ -38,10 +38,16 @@ def timeline_plot(
     failed = [sample for sample in samples if sample.problem]
 
     def draw(axes: Any) -> None:
-        for percent, variable in ((100, "--line"), (95, "--amber"), (50, "--blue")):
+        for percent, variable in ((100, "--muted"), (95, "--amber"), (50, "--blue")):
             values = [percentile(latencies, percent) for latencies in ordered]
             label = f"p{percent}" if percent < 100 else "slowest"
-            axes.plot([it + 0.5 for it in moments], values, color=colour(variable), linewidth=1.5, label=label)
+            axes.plot(
+                [it + 0.5 for it in moments],
+                values,
+                color=colour(variable),
+                linewidth=0.7 if percent == 100 else 1.5,
+                label=label,
+            )
         if failed:
             axes.plot(
                 [(sample.due_at - begun).total_seconds() for sample in failed],

@@ -36,7 +36,8 @@ class SwitchFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     lock_to_open_ms                  from the lock that stops writers to the other side's opening
     slowest_overlapping_request_ms   the slowest request that was due or under way from began_at to opened_at, counted
-                                     from its due moment; null where there was none
+                                     from its due moment; null where there was none. A sign-in takes long by
+                                     itself, so the step is told too: slowest_overlapping_step
     overlapping_requests             how many there were
     """
 
@@ -49,6 +50,7 @@ class SwitchFigures(msgspec.Struct, frozen=True, kw_only=True):
     lock_to_commit_ms: float
     lock_to_open_ms: float
     slowest_overlapping_request_ms: float | None = None
+    slowest_overlapping_step: str = ""
     overlapping_requests: int = 0
     overlapping_failed: int = 0
 
@@ -86,9 +88,11 @@ def switch_in(evidence: Mapping[str, Any]) -> SwitchFigures | None:
 def measured(switch: SwitchFigures, samples: Sequence[Sample]) -> SwitchFigures:
     """The switch with the requests that overlapped it."""
     during = overlapping(samples, switch.began_at, switch.opened_at)
+    slowest = max(during, key=lambda sample: sample.latency_ms, default=None)
     return msgspec.structs.replace(
         switch,
-        slowest_overlapping_request_ms=max((sample.latency_ms for sample in during), default=None),
+        slowest_overlapping_request_ms=slowest.latency_ms if slowest else None,
+        slowest_overlapping_step=slowest.step if slowest else "",
         overlapping_requests=len(during),
         overlapping_failed=sum(1 for sample in during if sample.problem),
     )

@@ -156,7 +156,7 @@ def sentences(report: Report) -> Iterator[str]:
         own_mb = sum(memory.after.by_process[name] for name in added)
         yield (
             f"The price: {memory.before.total:.0f} MB of memory before, {memory.after.total:.0f} MB after. The "
-            f"processes of the new unit take {own_mb:.0f} MB of it; the others had grown older, and their caches larger."
+            f"processes of the new unit take {own_mb:.0f} MB of it; the others had grown older, their caches larger."
         )
 
 
@@ -165,7 +165,8 @@ def _of_switch(switch: SwitchFigures) -> str:
         return "No request was under way meanwhile."
     return (
         f"{switch.overlapping_requests} requests were under way meanwhile, the slowest took "
-        f"{switch.slowest_overlapping_request_ms:.0f} ms, {switch.overlapping_failed or 'none'} failed."
+        f"{switch.slowest_overlapping_request_ms:.0f} ms ({switch.slowest_overlapping_step.replace('_', ' ')}), "
+        f"{switch.overlapping_failed or 'none'} failed."
     )
 
 

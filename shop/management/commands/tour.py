@@ -162,7 +162,11 @@ def _moves(report: "Report") -> Iterator[str]:
             slowest = switch.slowest_overlapping_request_ms
             yield (
                 f"{name}: {report.module} to {switch.to_unit}, {switch.lock_to_open_ms:.1f} ms from lock to open"
-                + (f", slowest request meanwhile {slowest:.0f} ms" if slowest is not None else "")
+                + (
+                    f", slowest request meanwhile {slowest:.0f} ms ({switch.slowest_overlapping_step})"
+                    if slowest is not None
+                    else ""
+                )
             )
     phases = {phase: report.latency[phase] for phase in ("before", "during", "after") if phase in report.latency}
     if phases:
