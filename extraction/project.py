@@ -17,8 +17,9 @@ from functools import cache
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-LONGEST_NAME = 40
-"""Names of a module and a unit go into identifiers of PostgreSQL, which end at 63 bytes."""
+LONGEST_NAME = 39
+"""Names of a module and a unit go into identifiers of PostgreSQL, which end at 63 bytes, and with a suffix into the
+queues of pgmq, which end at 47."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,14 @@ def modules() -> dict[str, Module]:
 
 
 def unit() -> str:
-    """The name of this unit."""
-    return str(settings.EXTRACTION.get("unit", "monolith"))
+    """The name of this unit. Raises ImproperlyConfigured."""
+    return _short(str(settings.EXTRACTION.get("unit", "monolith")))
 
 
 def _module(name: str, given: dict[str, object]) -> Module:
-    if len(name) > LONGEST_NAME:
-        raise ImproperlyConfigured(f"EXTRACTION: {name!r} is longer than {LONGEST_NAME} characters; shorten it")
     try:
         return Module(
-            name=name,
+            name=_short(name),
             apps=tuple(given["apps"]),  # type: ignore[arg-type]
             alias=str(given["database"]),
             schema=str(given["schema"]),
@@ -61,3 +60,9 @@ def _module(name: str, given: dict[str, object]) -> Module:
         )
     except KeyError as error:
         raise ImproperlyConfigured(f"EXTRACTION: module {name!r} has no {error}; add it") from None
+
+
+def _short(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise ImproperlyConfigured(f"EXTRACTION: {name!r} is longer than {LONGEST_NAME} characters; shorten it")
+    return name
