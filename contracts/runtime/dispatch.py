@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from contracts.runtime import tracing
 from contracts.runtime.configuration import Remote, configuration
 from contracts.runtime.definitions import event_types, module_of
-from contracts.runtime.envelope import Envelope, send_to
+from contracts.runtime.envelope import Envelope, acknowledge_to, send_to
 from contracts.runtime.errors import HandlerInTransaction, Refused, UnknownEvent
 from contracts.runtime.following import operation, patiently
 from contracts.runtime.handlers import handler
@@ -74,7 +74,11 @@ def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
         else:
             record_failure(module, delivery_id, subscriber, attempts, error)
         return None
-    done = keep(module, "succeed", id=delivery_id)
+    try:
+        done = keep(module, "succeed", id=delivery_id)
+    except Refused as refused:
+        _tell_home(refused, module, delivery_id, subscriber)
+        raise
     return done[0] if done else None
 
 
@@ -171,6 +175,17 @@ def _handle_here(subscriber: str, envelope: Envelope) -> Remote | None:
         if remote is None:
             raise _InMotion(str(refused)) from refused
         return remote
+
+
+def _tell_home(refused: Refused, module: str, delivery_id: int, subscriber: str) -> None:
+    """It is handled, and the publisher left before that was written down: else its new home waits for the lease to end,
+    and whatever this delivery holds up waits too."""
+    if refused.in_motion:
+        return
+    try:
+        acknowledge_to(refused.home, publisher=module, delivery_id=delivery_id, subscriber=subscriber, error="")
+    except Exception as error:  # each transport has errors of its own
+        log.warning("the new home was not told", delivery=delivery_id, home=refused.home, error=described(error))
 
 
 def _envelope(

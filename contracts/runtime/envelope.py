@@ -37,3 +37,13 @@ def send_to(unit: str, *, module: str, delivery_id: int, subscriber: str, envelo
         queue=unit,
         retry=False,
     )
+
+
+def acknowledge_to(unit: str, *, publisher: str, delivery_id: int, subscriber: str, error: str) -> None:
+    """Tell the unit where the publisher lives that a delivery was handled, or what went wrong."""
+    current_app.send_task(
+        "contracts.runtime.tasks.acknowledge",
+        kwargs={"publisher": publisher, "delivery_id": delivery_id, "subscriber": subscriber, "error": error},
+        queue=unit,
+        retry=False,
+    )

@@ -4,12 +4,12 @@ import time
 
 import msgspec
 import structlog
-from celery import current_app, shared_task
+from celery import shared_task
 
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import definitions, module_of
-from contracts.runtime.dispatch import deliver, described, drain_key, handle, record_failure
-from contracts.runtime.envelope import Envelope
+from contracts.runtime.dispatch import deliver, described, drain_key, handle, keep, record_failure
+from contracts.runtime.envelope import Envelope, acknowledge_to
 from contracts.runtime.errors import Refused
 from contracts.runtime.following import operation
 from contracts.runtime.outbox import LEASE_S, MOST_ATTEMPTS, run
@@ -73,9 +73,9 @@ def relay(module: str) -> int:
         claimed = run(module, "claim_due", subscribers=known, lease_s=LEASE_S, most=BATCH)
         for position, (delivery_id, lease_until) in enumerate(claimed):
             if time.monotonic() >= end:
-                run(module, "give_back", ids=[row[0] for row in claimed[position:]], lease_until=lease_until)
+                keep(module, "give_back", ids=[row[0] for row in claimed[position:]], lease_until=lease_until)
                 return taken
-            attempt = run(module, "attempt", id=delivery_id, lease_until=lease_until, lease_s=LEASE_S)
+            attempt = keep(module, "attempt", id=delivery_id, lease_until=lease_until, lease_s=LEASE_S)
             if attempt is not None:
                 deliver(module, attempt)
                 taken += 1
@@ -94,12 +94,7 @@ def receive(*, publisher: str, publisher_unit: str, delivery_id: int, subscriber
         raise  # follows the subscriber's module
     except Exception as problem:
         error = described(problem)
-    current_app.send_task(
-        "contracts.runtime.tasks.acknowledge",
-        kwargs={"publisher": publisher, "delivery_id": delivery_id, "subscriber": subscriber, "error": error},
-        queue=publisher_unit,
-        retry=False,
-    )
+    acknowledge_to(publisher_unit, publisher=publisher, delivery_id=delivery_id, subscriber=subscriber, error=error)
 
 
 @shared_task(ignore_result=True)

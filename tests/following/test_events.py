@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from io import StringIO
 from typing import Any
 
@@ -15,11 +16,12 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from contracts.runtime import publish, transaction
+from contracts.runtime.dispatch import deliver
 from contracts.runtime.models import Delivery
 from contracts.runtime.tasks import acknowledge, receive, relay, relay_all
 from extraction.boundaries.operations import Operation
 from tests.contracts.conftest import Ears, ears, envelope_of, placed, publish_placed
-from tests.following.conftest import ELSEWHERE, Moving
+from tests.following.conftest import ELSEWHERE, Moving, Switch
 
 __all__ = ["ears"]
 
@@ -137,6 +139,24 @@ def test_a_publisher_that_moves_while_its_event_is_handled_has_it_handled_once(
     assert deliveries()[0].state == "done"
 
 
+def test_the_new_home_is_told_what_was_handled_while_the_publisher_moved(
+    orders: Moving, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would wait for the lease of the other side to end, and the next event of the order with it."""
+    monkeypatch.setattr(ears, "heard", _Hook(ears.heard, orders.leave))
+    order_id = uuid7()
+    with transaction("orders"):
+        publish(placed(order_id, card="first"))
+        publish(placed(order_id, card="second"))
+    ((task, _, told),) = messages(ELSEWHERE)
+    assert (task, told["delivery_id"]) == ("contracts.runtime.tasks.acknowledge", deliveries()[0].id)
+    monkeypatch.setattr(ears, "heard", [])
+    orders.arrive()
+    acknowledge(**told)
+    assert [row.state for row in deliveries()] == ["done", "done"]
+    assert [event.card for event in ears.of(RESERVE)] == ["second"], "the first was heard before"
+
+
 class _Hook(list[Any]):
     """A list that does something after each append."""
 
@@ -173,6 +193,28 @@ def test_a_relay_that_is_overtaken_by_a_switch_ends_without_an_error(
     orders.leave()
     relay_all()
     assert deliveries()[0].attempts == 1
+
+
+def test_a_relay_that_meets_a_switch_that_is_given_up_goes_on_with_what_it_claimed(
+    orders: Moving, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the rest of its batch would lie until the leases end."""
+    ears.fails.add(RESERVE)
+    publish_placed(), publish_placed()
+    ears.fails.clear()
+    make_due()
+    with ExitStack() as stack:
+        switches: list[Switch] = []
+
+        def deliver_and_meet_a_switch(module: str, claimed: tuple[Any, ...]) -> None:
+            deliver(module, claimed)
+            if not switches:
+                switches.append(stack.enter_context(orders.in_motion()))
+
+        monkeypatch.setattr("contracts.runtime.tasks.deliver", deliver_and_meet_a_switch)
+        monkeypatch.setattr("contracts.runtime.following.time.sleep", lambda _: switches[0].give_up())
+        assert relay("orders") == 2
+    assert [row.state for row in deliveries()] == ["done", "done"]
 
 
 def test_an_event_from_another_unit_follows_its_subscriber(inventory: Moving, orders: Moving, ears: Ears) -> None:
