@@ -17,7 +17,7 @@ MOVES = ("provision", "replicate", "verify", "ramp", "cutover", "rollback", "sec
 
 
 def stages_of(module: str, *, deploys: int) -> dict[str, Stage]:
-    """The stages in their order, by key, of a tour that takes this module out; `deploys` before it, and again after."""
+    """The stages in their order, by key, of a tour that takes this module out, with `deploys` before and again after."""
     times = "once" if deploys == 1 else f"{deploys} times"
     stages = (
         Stage("start", "Start the shop from nothing", "everything runs in one unit, the monolith, behind the edge"),
@@ -49,4 +49,4 @@ def stages_of(module: str, *, deploys: int) -> dict[str, Stage]:
         Stage("audit", "Audit the invariants", "stock, orders and payments must agree, wherever each module lives"),
         Stage("compare", "Compare the ledger with the shop", "nothing that was acknowledged is lost or there twice"),
     )
-    return {stage.key: stage for stage in stages}
+    return {stage.key: stage for stage in stages if deploys or not stage.key.startswith("deploys_")}
