@@ -17,7 +17,7 @@ MOVES = ("provision", "replicate", "verify", "ramp", "cutover", "rollback", "sec
 
 
 def stages_of(module: str, *, deploys: int) -> dict[str, Stage]:
-    """The stages in their order, by key, of a tour that takes this module out, with `deploys` before and again after."""
+    """The stages in their order, by key, of a tour that takes this module out, with `deploys` before and after."""
     times = "once" if deploys == 1 else f"{deploys} times"
     stages = (
         Stage("start", "Start the shop from nothing", "everything runs in one unit, the monolith, behind the edge"),
