@@ -26,7 +26,6 @@ POLL_S = 0.002
 EPOCH_HEADER = "X-Placement-Epoch"
 """Of a redirected request: the epoch in which this unit is the home. The proxy lets none in from outside."""
 _LONGEST_EPOCH = 18
-_NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class FollowingMiddleware:
@@ -75,8 +74,6 @@ class FollowingMiddleware:
 
 def _body(request: HttpRequest) -> bytes | None:
     """Read before the view does, so that it can be read again. None when it is too large to be kept."""
-    if request.method in _NO_BODY:
-        return b""
     try:
         return request.body
     except RequestDataTooBig:

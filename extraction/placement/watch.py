@@ -1,8 +1,8 @@
 """Sees what every connection of this process commits and what is refused there.
 
 A refusal is remembered until the outermost transaction ends: a savepoint that swallows it would let the rest commit. It
-is remembered on the operation too, which is then to commit nothing more in any module, so that it can be done again
-from the beginning. A statement counts as a write as the guards say; a function that writes is not seen in its SELECT.
+is remembered on the operation too, which is then to commit nothing more anywhere, a session neither, so that it can be
+done again from the beginning. A statement counts as a write as the guards say; a function that writes is not seen in its SELECT.
 """
 
 from collections.abc import Callable
@@ -129,7 +129,7 @@ class _Watch:
 
     def _refuse_after_refusal(self) -> None:
         operation = operations.current()
-        if self.serves_modules and operation is not None and operation.refusal is not None:
+        if operation is not None and operation.refusal is not None:
             raise RefusalSwallowed(operation.refusal)
 
     def _committed(self, *, of_the_module: bool = True) -> None:

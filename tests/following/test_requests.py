@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import close_old_connections, connections
 from django.test import Client
 
@@ -122,6 +123,31 @@ def test_after_a_swallowed_refusal_no_other_module_is_written_to_either(inventor
     inventory.leave()
     assert post("/api/inventory/swallows-and-writes-elsewhere/").status_code == 307
     assert rows("orders") == 0
+
+
+def test_after_a_swallowed_refusal_no_session_is_saved_so_the_request_follows(inventory: Moving) -> None:
+    """Sessions are saved on the way out, when the answer is to be thrown away."""
+    inventory.leave()
+    client = Client(raise_request_exception=False)  # the swallowed refusal is logged as an error of the code
+    response = client.post("/api/inventory/swallows-and-keeps-a-session/")
+    assert response.status_code == 307
+    assert Session.objects.count() == 0
+
+
+def test_a_session_that_was_saved_before_is_as_committed_as_a_row(inventory: Moving) -> None:
+    """Done again, this visit would count twice, and whoever just signed in would come with the key of a session that is
+    gone."""
+    inventory.leave()
+    assert post("/api/inventory/saves-a-session-first/").json()["code"] == "ambiguous"
+    assert [session.get_decoded() for session in Session.objects.all()] == [{"visits": 1}]
+
+
+def test_a_request_of_any_method_keeps_its_body(inventory: Moving) -> None:
+    with inventory.in_motion() as switch:
+        urls.during[:] = [nothing, switch.give_up]
+        answer = Client().generic("GET", "/api/inventory/writes/", '{"q": 1}', content_type="application/json")
+    assert answer.content == b"written"
+    assert urls.bodies == [b'{"q": 1}'] * 2
 
 
 def test_a_writer_with_an_old_snapshot_follows_too(inventory: Moving) -> None:

@@ -78,6 +78,25 @@ def swallows_in_a_savepoint(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
+def swallows_and_keeps_a_session(request: HttpRequest) -> HttpResponse:
+    try:
+        with transaction("inventory"):
+            write("inventory")
+    except DatabaseError:
+        request.session["tried"] = True
+    return HttpResponse("half of it")
+
+
+@csrf_exempt
+def saves_a_session_first(request: HttpRequest) -> HttpResponse:
+    request.session["visits"] = request.session.get("visits", 0) + 1
+    request.session.save()
+    with transaction("inventory"):
+        write("inventory")
+    return HttpResponse("written")
+
+
+@csrf_exempt
 def swallows_and_writes_elsewhere(request: HttpRequest) -> HttpResponse:
     try:
         with transaction("inventory"):
@@ -106,5 +125,7 @@ urlpatterns = [
     path("api/inventory/writes-after-orders/", writes_after_orders),
     path("api/inventory/swallows/", swallows_in_a_savepoint),
     path("api/inventory/swallows-and-writes-elsewhere/", swallows_and_writes_elsewhere),
+    path("api/inventory/swallows-and-keeps-a-session/", swallows_and_keeps_a_session),
+    path("api/inventory/saves-a-session-first/", saves_a_session_first),
     path("api/inventory/old-snapshot/", writes_from_an_old_snapshot),
 ]
