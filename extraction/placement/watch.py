@@ -2,7 +2,8 @@
 
 A refusal is remembered until the outermost transaction ends: a savepoint that swallows it would let the rest commit. It
 is remembered on the operation too, which is then to commit nothing more anywhere, a session neither, so that it can be
-done again from the beginning. A statement counts as a write as the guards say; a function that writes is not seen in its SELECT.
+done again from the beginning. A statement counts as a write as the guards say; a function that writes is not seen in
+its SELECT.
 """
 
 from collections.abc import Callable

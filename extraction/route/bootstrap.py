@@ -15,7 +15,10 @@ CLUSTERS, CLUSTERS_FILE, ROUTES_FILE = "clusters", "clusters.json", "routes.json
 
 
 CONNECTIONS = 10_000
-"""Of customers and units at the same time; a further one is closed."""
+"""Of customers at the same time; a further one is closed. Units are not counted: who holds all of these keeps no unit
+from asking another."""
+IDLE_CLIENT_TIMEOUT = "75s"
+"""Without a request on it, a customer's connection is closed; Envoy's own hour would let few clients hold them all."""
 
 
 def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admin_port: int) -> Configuration:
@@ -27,7 +30,8 @@ def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admi
         "static_resources": {
             "listeners": [
                 _listener(EDGE, host, port, _edge(directory)),
-                _listener(UNITS, "127.0.0.1", internal_port, _manager(directory, UNITS)),
+                _listener(UNITS, "127.0.0.1", internal_port, _manager(directory, UNITS))
+                | {"ignore_global_conn_limit": True},
             ]
         },
         "overload_manager": {
@@ -57,7 +61,9 @@ def _listener(name: str, host: str, port: int, manager: Configuration) -> Config
 
 
 def _edge(directory: Path) -> Configuration:
-    return _manager(directory, EDGE) | {
+    manager = _manager(directory, EDGE)
+    return manager | {
+        "common_http_protocol_options": manager["common_http_protocol_options"] | {"idle_timeout": IDLE_CLIENT_TIMEOUT},
         "early_header_mutation_extensions": [
             {
                 "name": "envoy.http.early_header_mutation.header_mutation",
