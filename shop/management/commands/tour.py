@@ -43,7 +43,7 @@ class Command(BaseCommand):
             help=f"of load and nothing else, before and after the cutover in all (default {QUIET_MINUTES})",
         )
         parser.add_argument("--deploys", type=int, default=3, help="before the cutover, and again after (default 3)")
-        parser.add_argument("--rate", type=float, default=50.0, help="requests a second (default 50)")
+        parser.add_argument("--rate", type=float, default=20.0, help="requests a second (default 20)")
         parser.add_argument("--seed", type=int, help="of the customers' choices (default: a new one, in the report)")
         parser.add_argument("--port", type=int, default=0, help="of the shop (default: a free one)")
         parser.add_argument("--keep", action="store_true", help="leave the shop running until Ctrl-C")
