@@ -30,8 +30,7 @@ def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admi
         "static_resources": {
             "listeners": [
                 _listener(EDGE, host, port, _edge(directory)),
-                _listener(UNITS, "127.0.0.1", internal_port, _manager(directory, UNITS))
-                | {"ignore_global_conn_limit": True},
+                _listener(UNITS, "127.0.0.1", internal_port, _units(directory)) | {"ignore_global_conn_limit": True},
             ]
         },
         "overload_manager": {
@@ -83,6 +82,11 @@ def _edge(directory: Path) -> Configuration:
         ],
         "http_filters": [_epoch_of_host(), _whole_body(), _no_internal_names(), _router()],
     }
+
+
+def _units(directory: Path) -> Configuration:
+    """Units are believed: one that hands on a visitor's form says by X-Forwarded-Proto how that came."""
+    return _manager(directory, UNITS) | {"use_remote_address": False}
 
 
 def _manager(directory: Path, table: str) -> Configuration:

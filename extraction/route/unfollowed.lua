@@ -1,7 +1,8 @@
 -- A refusal names its host in Location. Where Envoy did not follow it, the client is asked to come again.
 function envoy_on_response(handle)
   local location = handle:headers():get("location")
-  if location and location:lower():match("^[^/]*//[^/?#]*%.internal%.?[:/?#]?") then
+  local host = location and location:lower():match("^[^/]*//([^/?#]*)")
+  if host and host:match("%.internal%.?:?%d*$") then
     handle:headers():replace(":status", "503")
     handle:headers():remove("location")
     handle:headers():replace("content-type", "application/problem+json")

@@ -73,7 +73,16 @@ def test_a_host_that_nobody_knows_never_reaches_the_client(edge: Edge, host: str
     _assert_unfollowed(edge.ask("POST", "/api/inventory/", b"x"))
 
 
-@pytest.mark.parametrize("location", ["http://elsewhere.example/pay", "/login/", "//elsewhere.example/internal"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://elsewhere.example/pay",
+        "/login/",
+        "//elsewhere.example/internal",
+        "https://docs.internal-affairs.example/",
+        "https://elsewhere.example/?next=http://e1.inventory.internal/",
+    ],
+)
 def test_every_other_redirect_is_the_clients_to_follow(edge: Edge, location: str) -> None:
     edge.monolith.answer = lambda request: Answer(307, {"location": location})
     answer = edge.ask("POST", "/api/inventory/", b"x")

@@ -52,3 +52,10 @@ def test_a_call_that_was_not_answered_is_not_sent_again(edge: Edge) -> None:
 def test_customers_do_not_reach_it_by_the_edge(edge: Edge) -> None:
     edge.ask("GET", f"/modules/inventory{QUOTE}")
     assert [request.path for request in edge.monolith.asked] == [f"/modules/inventory{QUOTE}"]
+
+
+def test_how_a_visitors_form_came_is_what_the_unit_says_that_hands_it_on(edge: Edge) -> None:
+    """Or a shop behind https answers it with a redirect to an https that is not there."""
+    ask(edge.envoy.internal_port, "POST", "/modules/orders/api/orders/", b"x", x_forwarded_proto="https")
+    ask(edge.envoy.internal_port, "POST", "/modules/orders/api/orders/", b"x")
+    assert [request.headers["x-forwarded-proto"] for request in edge.monolith.asked] == ["https", "http"]
