@@ -14,7 +14,7 @@ from extraction.cutover.errors import Behind, Busy, NotFollowing
 from extraction.cutover.sessions import POLL_S, ask, away, limited, queries, session
 from extraction.platform.protocol import Tell
 from extraction.replicate.pair import Pair, Side
-from extraction.replicate.progress import is_complete
+from extraction.replicate.progress import Reconnecting, is_complete
 
 LEAST_PAUSE_MS = 10
 """To the server a timeout of 0 is none."""
@@ -170,8 +170,10 @@ def _busy(pair: Pair, home: Connection[Any], command: str) -> Busy:
 
 
 def _require_complete(pair: Pair, home: Connection[Any], other: Connection[Any], side: Side, command: str) -> None:
-    if reasons := is_complete(pair, on={side.unit: home, pair.other(side.unit).unit: other}):
-        raise NotFollowing(
-            f"{pair.module} is not replicated whole: {', '.join(reasons)}; "
-            f"run: manage.py extract replicate {pair.module}, then: {command}"
-        )
+    reasons = is_complete(pair, on={side.unit: home, pair.other(side.unit).unit: other})
+    if not reasons:
+        return
+    why = f"{pair.module} is not replicated whole: {', '.join(reasons)}"
+    if all(isinstance(reason, Reconnecting) for reason in reasons):
+        raise Behind(f"{why}; wait until it is, then run: {command}")
+    raise NotFollowing(f"{why}; run: manage.py extract replicate {pair.module}, then: {command}")

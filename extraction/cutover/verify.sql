@@ -1,11 +1,13 @@
 -- Both sides are compared in their servers; the client sees hashes, and of rows that differ the key.
 
 -- name: pin
--- How values are written, so that equal rows have equal texts; and no limit that an application's role may have.
+-- How values are written, so that equal rows have equal texts; and no limit that a role, database or server may have.
 select set_config(name, value, false)
 from (values ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'),
              ('extra_float_digits', '1'), ('lc_monetary', 'C'), ('xmlbinary', 'base64'), ('search_path', 'pg_catalog'),
-             ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) pinned (name, value)
+             ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+             ('transaction_timeout', '0')) pinned (name, value)
+join pg_settings using (name)
 
 -- name: begin
 begin isolation level repeatable read read only

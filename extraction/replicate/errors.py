@@ -3,7 +3,8 @@
 ReplicationError
 ├── Blocked     a session holds a table that has to change
 ├── NotHome     the module does not live where this step needs it
-├── NoStream    the server refused a publication or a subscription
+├── NoStream    the server refused a publication or a subscription, or the stream does not go on by itself
+├── Unfit       the tables are not such that they can follow each other
 └── NotCopied   the time is over and rows are still being copied
 """
 
@@ -21,7 +22,11 @@ class NotHome(ReplicationError):
 
 
 class NoStream(ReplicationError):
-    """The server refused a publication or a subscription."""
+    """The server refused a publication or a subscription, or the stream does not go on by itself."""
+
+
+class Unfit(ReplicationError):
+    """The tables are not such that they can follow each other."""
 
 
 class NotCopied(ReplicationError):

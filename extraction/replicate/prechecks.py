@@ -54,6 +54,13 @@ def obstacles(pair: Pair) -> list[Obstacle]:
         return [*found, *_of_units(pair, admins), *_of_tables(pair, admins), *_of_rows(pair, admins[pair.target.unit])]
 
 
+def unfit_tables(pair: Pair) -> list[Obstacle]:
+    """What of it lies in the tables, which may have changed since. Raises ServerUnreachable."""
+    with ExitStack() as stack:
+        admins = {side.unit: stack.enter_context(connect(side.url)) for side in (pair.source, pair.target)}
+        return [*_of_tables(pair, admins)]
+
+
 def _of_role(unit: str, admin: Connection[Any]) -> Iterator[Obstacle]:
     (version,) = _one(admin, "version")
     if version < LEAST_VERSION_FOR_EXTRACTION:
@@ -169,8 +176,23 @@ def _of_table(pair: Pair, unit: str, table: "_Table") -> Iterator[Obstacle]:
     if table.holds_rows and not table.has_key:
         yield Obstacle(
             "key",
-            f"{unit}: table {name} has no primary key, so that no change of its rows can be sent",
-            f"give it one, or run: ALTER TABLE {name} REPLICA IDENTITY FULL;",
+            f"{unit}: table {name} has no primary key that holds at once, so that no change of its rows can be sent",
+            f"give it one that is not deferrable, or run: ALTER TABLE {name} REPLICA IDENTITY FULL;",
+        )
+    if table.computed_in_key:
+        # Published, it would refuse every UPDATE and DELETE of its own writers.
+        yield Obstacle(
+            "generated",
+            f"{unit}: rows of table {name} are known by generated columns ({', '.join(table.computed_in_key)}), which "
+            "are not sent",
+            "give it a primary key of ordinary columns",
+        )
+    if table.incomparable:
+        yield Obstacle(
+            "incomparable",
+            f"{unit}: rows of table {name} are known by all columns, and {', '.join(table.incomparable)} cannot be "
+            "compared",
+            "give it a primary key",
         )
     if not table.is_logged:
         yield Obstacle(
@@ -233,6 +255,10 @@ class _Table(NamedTuple):
     name: str
     holds_rows: bool
     has_key: bool
+    computed_in_key: list[str]
+    """Generated columns among those by which a row is found again."""
+    incomparable: list[str]
+    """Columns without equality, where all columns are what a row is found by."""
     is_logged: bool
     forces_row_security: bool
     owner: str

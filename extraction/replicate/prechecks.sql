@@ -34,8 +34,21 @@ select exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespa
 -- name: tables
 select c.relname, c.relkind = 'r' as holds_rows,
        c.relreplident = 'f'
-         or exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid
+         or exists (select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indimmediate
                     and (c.relreplident = 'd' and i.indisprimary or c.relreplident = 'i' and i.indisreplident)) as has_key,
+       (select coalesce(array_agg(a.attname::text order by a.attname), '{{}}') from pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated <> ''
+          and (c.relreplident = 'f'
+               or exists (select from pg_index i where i.indrelid = c.oid and a.attnum = any (i.indkey)
+                          and (c.relreplident = 'd' and i.indisprimary or c.relreplident = 'i' and i.indisreplident)))
+       ) as computed_in_key,
+       (select coalesce(array_agg(a.attname::text order by a.attname), '{{}}')
+        from pg_attribute a join pg_type t on t.oid = a.atttypid
+        cross join (select array['json', 'xml', 'point', 'lseg', 'path', 'box', 'polygon', 'line', 'circle']::regtype[])
+          without_equality (types)
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relreplident = 'f'
+          and (t.oid = any (types) or t.typbasetype = any (types) or t.typcategory = 'A' and t.typelem = any (types))
+       ) as incomparable,
        c.relpersistence = 'p' as is_logged,
        c.relforcerowsecurity,
        pg_get_userbyid(c.relowner),

@@ -16,6 +16,14 @@ COPIED = ("f", "s", "r")
 """States of a table in pg_subscription_rel after its copy: finished, synchronized, ready."""
 
 
+class Copying(str):
+    """A reason that ends with a copy."""
+
+
+class Reconnecting(str):
+    """A reason that ends by itself: a stream connects again some seconds after its server did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Of the stream out. What counts rows and `total` are estimates from the statistics of the servers."""
@@ -73,6 +81,8 @@ def progress(pair: Pair) -> Progress:
 def is_complete(pair: Pair, *, on: Mapping[str, Connection[Any]] | None = None) -> list[str]:
     """Why a switch would lose something: reasons, or none. One statement per side.
 
+    Those that end without anybody's doing are Copying or Reconnecting.
+
     `on` gives open connections by unit, for who asks while writers wait. Raises ServerUnreachable.
     """
     with ExitStack() as stack:
@@ -84,8 +94,9 @@ def is_complete(pair: Pair, *, on: Mapping[str, Connection[Any]] | None = None) 
             connection = on[side.unit] if on else stack.enter_context(connect(side.url))
             found[side.unit] = _ask(pair, connection, publishes, subscribes)
     reasons = [
-        *_missing(pair.source, found[pair.source.unit][0], found[pair.target.unit][0], pair),
-        *_missing(pair.target, found[pair.target.unit][0], found[pair.source.unit][0], pair),
+        *_missing(pair.source, found[pair.source.unit][0], found[pair.target.unit][0]),
+        *_missing(pair.target, found[pair.target.unit][0], found[pair.source.unit][0]),
+        *_unlike(pair, found[pair.source.unit][0], found[pair.target.unit][0]),
     ]
     for side, publishes in ((pair.source, pair.out), (pair.target, pair.back)):
         reasons += _faults(pair, side, publishes, *found[side.unit])
@@ -104,9 +115,19 @@ def _ask(pair: Pair, connection: Connection[Any], publishes: Stream, subscribes:
     return connection.execute(replicate("side"), given).fetchone()
 
 
-def _missing(side: Side, tables: Any, others: Any, pair: Pair) -> list[str]:
+def _missing(side: Side, tables: Any, others: Any) -> list[str]:
     here, there = ({table["name"] for table in given} for given in (tables, others))
     return [f"{side.unit} has no table {table}: migrate there" for table in sorted(there - here)]
+
+
+def _unlike(pair: Pair, tables: Any, others: Any) -> list[str]:
+    here, there = ({table["name"]: set(table["columns"]) for table in given} for given in (tables, others))
+    return [
+        f"table {table} differs between {pair.source.unit} and {pair.target.unit} "
+        f"({', '.join(sorted(here[table] ^ there[table]))}): migrate both to the same state"
+        for table in sorted(here.keys() & there.keys())
+        if here[table] != there[table]
+    ]
 
 
 def _faults(
@@ -119,7 +140,7 @@ def _faults(
     is_sending: bool | None,
     wal_status: str | None,
 ) -> list[str]:
-    unit, faults = side.unit, []
+    unit, faults = side.unit, list[str]()
     unfenced = {pair.objects.placement, pair.objects.heartbeat}
     for table in sorted(tables, key=lambda table: str(table["name"])):
         name = table["name"]
@@ -128,17 +149,21 @@ def _faults(
         if table["holds_rows"] and not table["is_published"]:
             faults.append(f"{unit}: table {name} is not published")
         if table["holds_rows"] and table["state"] != "r":
-            faults.append(f"{unit}: table {name} does not follow yet (state {table['state'] or 'none'})")
+            lack = f"{unit}: table {name} does not follow yet (state {table['state'] or 'none'})"
+            faults.append(Copying(lack) if table["state"] else lack)
     if is_enabled is None:
         faults.append(f"{unit}: no subscription")
     elif not is_enabled:
         faults.append(f"{unit}: the subscription is disabled")
     elif not is_applying:
-        faults.append(f"{unit}: the subscription does not run; the server's log says why")
+        faults.append(Reconnecting(f"{unit}: the subscription does not run; the server's log says why"))
     if is_sending is None:
         faults.append(f"{unit}: no slot {publishes.name}")
     elif wal_status == "lost":
-        faults.append(f"{unit}: slot {publishes.name} has lost what the other side still needs; abort and begin anew")
+        faults.append(
+            f"{unit}: slot {publishes.name} has lost what the other side still needs (max_slot_wal_keep_size); while "
+            f"{pair.module} lives in {pair.source.unit}, begin anew: manage.py extract abort {pair.module}"
+        )
     elif not is_sending:
-        faults.append(f"{unit}: nobody reads slot {publishes.name}")
+        faults.append(Reconnecting(f"{unit}: nobody reads slot {publishes.name}"))
     return faults

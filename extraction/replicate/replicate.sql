@@ -46,6 +46,14 @@ create role {role} login replication
 -- The apply worker logs in as it; without a password nobody else does.
 create role {role} login
 
+-- name: limits
+-- Set for a whole database or server, they would end each copy that takes longer, which then begins again, for ever.
+select name from pg_settings
+where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')
+
+-- name: without_limit
+alter role {role} set {limit} = 0
+
 -- name: grant_reading
 grant connect on database {database} to {role};
 grant usage on schema {schema} to {role};
@@ -143,12 +151,14 @@ select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_
 select pg_terminate_backend(%(pid)s)
 
 -- name: hide_password
--- The statement that makes a subscription holds a password; neither the log nor the list of sessions is to show it.
+-- The statement that makes a subscription holds a password; neither the log nor the list of sessions is to show it, nor
+-- the statistics of statements, where a server keeps them.
 set log_statement = 'none';
 set log_min_duration_statement = -1;
 set log_min_error_statement = 'panic';
 set log_duration = off;
-set track_activities = off
+set track_activities = off;
+set pg_stat_statements.track = 'none'
 
 -- name: as_replication
 -- What this transaction does goes to no other side, and no ordinary trigger sees it.
@@ -172,12 +182,21 @@ select pg_replication_origin_drop(%(origin)s)
 -- name: empty_tables
 truncate {tables}
 
+-- name: has_rows
+select where exists (select from {table})
+
+-- name: empty_table
+-- Truncating would be refused where a table that is followed refers to it.
+delete from {table}
+
 -- name: side
 -- All that one side says of itself, in one statement: it is asked while every writer waits.
 select
   (select coalesce(jsonb_agg(jsonb_build_object(
       'name', c.relname,
       'holds_rows', c.relkind = 'r',
+      'columns', (select coalesce(jsonb_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod)), '[]')
+                  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
       'is_fenced', exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = %(fence)s and t.tgenabled = 'O'),
       'is_published', exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
                               where r.prrelid = c.oid and p.pubname = %(publication)s),

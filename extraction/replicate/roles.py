@@ -59,6 +59,8 @@ def shut_out(role: str, admin: Connection[Any]) -> None:
 def _provide_role(admin: Connection[Any], role: str, statement: str) -> None:
     if not _exists(admin, role):
         admin.execute(replicate(statement, role=sql.Identifier(role)))
+    for (limit,) in admin.execute(replicate("limits")).fetchall():
+        admin.execute(replicate("without_limit", role=sql.Identifier(role), limit=sql.Identifier(limit)))
 
 
 def _exists(admin: Connection[Any], role: str) -> bool:

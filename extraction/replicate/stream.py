@@ -16,11 +16,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from extraction.platform.database import connect
 from extraction.platform.protocol import Tell
-from extraction.replicate.errors import NoStream, NotCopied, NotHome
+from extraction.replicate.errors import NoStream, NotCopied, NotHome, Unfit
 from extraction.replicate.fence import fence, tables
 from extraction.replicate.pair import Pair, Stream
 from extraction.replicate.patience import TIMEOUT_S, patiently
-from extraction.replicate.progress import Progress, is_complete, progress
+from extraction.replicate.prechecks import unfit_tables
+from extraction.replicate.progress import Copying, Progress, Reconnecting, is_complete, progress
 from extraction.replicate.queries import replicate
 from extraction.replicate.roles import provide_publisher, provide_subscriber
 from extraction.replicate.slots import make_slot
@@ -30,7 +31,10 @@ TELL_S = 2.0
 
 
 def prepare(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> None:
-    """Fences, publications and roles on both sides. Raises Blocked, ServerUnreachable."""
+    """Fences, publications and roles on both sides. Raises Unfit, Blocked, ServerUnreachable."""
+    # Also the second time: a table that came since and has no key would refuse its writers once it is published.
+    if unfit := unfit_tables(pair):
+        raise Unfit(f"{'; '.join(map(str, unfit))}; then run: manage.py extract replicate {pair.module}")
     with ExitStack() as stack:
         # Target first: what is not home is closed before anything can arrive there.
         admin = {side.unit: stack.enter_context(connect(side.url)) for side in (pair.target, pair.source)}
@@ -57,7 +61,7 @@ def follow(
 
     `watch` sees the progress ten times a second. Raises NotCopied, and what `start` raises.
     """
-    end, told_at = time.monotonic() + timeout_s, 0.0
+    end, told_at = time.monotonic() + timeout_s, -TELL_S
     while not (now := progress(pair)).is_copied:
         watch(now)
         if time.monotonic() > told_at + TELL_S:
@@ -73,6 +77,12 @@ def follow(
     tell(now.sentence())
     _join(pair, pair.back, before=lambda *_: None, copy_data=sql.SQL("false"), timeout_s=max(end - time.monotonic(), 1))
     while reasons := is_complete(pair):
+        watch(now)
+        if lasting := [reason for reason in reasons if not isinstance(reason, Copying | Reconnecting)]:
+            raise NoStream(f"{'; '.join(lasting)}; look again: manage.py extract replicate {pair.module}")
+        if time.monotonic() > told_at + TELL_S:
+            told_at = time.monotonic()
+            tell("; ".join(reasons))
         if time.monotonic() > end:
             raise NotCopied(f"{'; '.join(reasons)}; look again: manage.py extract replicate {pair.module}")
         time.sleep(POLL_S)
@@ -83,7 +93,7 @@ def _join(
     pair: Pair,
     stream: Stream,
     *,
-    before: Callable[[Pair, Connection[Any], float], None],
+    before: Callable[[Pair, Connection[Any], list[str], float], None],
     copy_data: sql.SQL,
     timeout_s: float,
 ) -> None:
@@ -92,7 +102,7 @@ def _join(
         found = _subscription(stream, subscriber)
         if found is None:
             _require_source_is_home(pair)
-            before(pair, subscriber, timeout_s)
+            before(pair, subscriber, [], timeout_s)
             make_slot(stream, publisher, timeout_s=timeout_s)
             _subscribe(pair, stream, publisher, copy_data)
             found = _subscription(stream, subscriber)
@@ -100,8 +110,10 @@ def _join(
         if found is None or published is None:
             raise NoStream(f"{stream.name} is taken away again; run: manage.py extract replicate {pair.module}")
         subscription, system, subscribed = found
-        if set(published[0]) - set(subscribed):
+        if missing := sorted(set(published[0]) - set(subscribed)):
             _require_source_is_home(pair)
+            if with_rows := [table for table in missing if _has_rows(pair, subscriber, table)]:
+                before(pair, subscriber, with_rows, timeout_s)
             refresh = replicate("refresh_subscription", subscription=sql.Identifier(stream.name), copy_data=copy_data)
             subscriber.execute(refresh)
         note = sql.Literal(f"{subscription} {system}")
@@ -163,11 +175,22 @@ def _require_source_is_home(pair: Pair) -> None:
         )
 
 
-def _empty_target(pair: Pair, target: Connection[Any], timeout_s: float) -> None:
-    """Take away what a copy that was broken off has left: there is no subscription, so nothing follows from it."""
-    names = [*tables(pair, target), pair.objects.heartbeat]
-    statement = replicate(
-        "empty_tables", tables=sql.SQL(", ").join(sql.Identifier(pair.schema, table) for table in names)
+def _has_rows(pair: Pair, subscriber: Connection[Any], table: str) -> bool:
+    query = replicate("has_rows", table=sql.Identifier(pair.schema, table))
+    return subscriber.execute(query).fetchone() is not None
+
+
+def _empty_target(pair: Pair, target: Connection[Any], only: list[str], timeout_s: float) -> None:
+    """Take away what a copy that was broken off has left, or what migrations put into tables that came since.
+
+    There is no subscription to them, so nothing follows from it.
+    """
+    names = only or [*tables(pair, target), pair.objects.heartbeat]
+    found = [sql.Identifier(pair.schema, table) for table in names]
+    statements = (
+        [replicate("empty_table", table=table) for table in found]
+        if only
+        else [replicate("empty_tables", tables=sql.SQL(", ").join(found))]
     )
     origin = {"origin": f"{pair.name}_tool"}
     if target.execute(replicate("origins_like"), {**origin, "copying": "^$"}).fetchone() is None:
@@ -175,7 +198,8 @@ def _empty_target(pair: Pair, target: Connection[Any], timeout_s: float) -> None
 
     def empty() -> None:
         target.execute(replicate("as_replication"))
-        target.execute(statement)
+        for statement in statements:
+            target.execute(statement)
 
     target.execute(replicate("take_origin"), origin)
     try:

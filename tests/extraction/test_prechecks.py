@@ -40,6 +40,17 @@ def test_a_new_pair_has_none(pair: Pair) -> None:
     [
         ("key", "create table inventory.note (text text)"),
         ("key", "alter table inventory.stock replica identity nothing"),
+        ("key", "create table inventory.note (id int primary key deferrable)"),
+        (
+            "generated",
+            "create table inventory.note (id int, twice int generated always as (2 * id) stored);"
+            "alter table inventory.note replica identity full",
+        ),
+        (
+            "generated",
+            "create table inventory.note (id int, twice int generated always as (2 * id) stored primary key)",
+        ),
+        ("incomparable", "create table inventory.note (at point); alter table inventory.note replica identity full"),
         ("unlogged", "alter table inventory.ticket set unlogged"),
         ("row_security", "alter table inventory.ticket force row level security"),
         ("columns", "alter table inventory.ticket add column note text"),

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from extraction.replicate import queries, slots, stream
-from extraction.replicate.errors import NoStream, NotHome
+from extraction.replicate.errors import NoStream, NotHome, Unfit
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete, progress
 from extraction.replicate.stream import follow, prepare, start
@@ -154,6 +154,81 @@ def test_a_table_made_later_is_missed_until_it_is_joined_too(pair: Pair) -> None
     assert len(rows(pair.target, "late")) == 10
 
 
+def test_a_table_made_later_that_cannot_follow_is_not_published_and_stays_writable(pair: Pair) -> None:
+    replicate(pair)
+    for side in (pair.source, pair.target):
+        with as_owner(side) as owner:
+            owner.execute("create table late (id int)")
+    with pytest.raises(Unfit, match=r"late\" has no primary key .*; then run: manage.py extract replicate inventory"):
+        prepare(pair)
+    with as_owner(pair.source) as owner:
+        owner.execute("insert into late values (1); update late set id = 2")
+
+
+def test_rows_that_a_migration_put_into_a_later_table_on_both_sides_are_not_doubled(pair: Pair) -> None:
+    replicate(pair)
+    for side in (pair.source, pair.target):
+        with as_owner(side) as owner:
+            owner.execute(
+                "create table late (id uuid default gen_random_uuid() primary key, of bigint references product)"
+            )
+            owner.execute("create table later (id int primary key, of uuid references late)")
+            owner.execute("insert into late (of) values (1); insert into later select 1, id from late")
+    replicate(pair)
+    for table in ("late", "later"):
+        assert len(rows(pair.source, table)) == 1
+        assert rows(pair.source, table) == rows(pair.target, table)
+
+
+@pytest.mark.parametrize("behind", ["source", "target"])
+def test_a_column_that_one_side_lacks_is_named(pair: Pair, behind: str) -> None:
+    replicate(pair)
+    with as_owner(pair.target if behind == "source" else pair.source) as owner:
+        owner.execute("alter table product add column colour text default 'red'")
+    assert is_complete(pair) == [
+        "table product differs between monolith and inventory (colour text): migrate both to the same state"
+    ]
+
+
+def test_a_stream_that_does_not_go_on_by_itself_is_not_waited_for(pair: Pair) -> None:
+    replicate(pair)
+    with connect(pair.source) as admin:
+        admin.execute(f"alter subscription {pair.back.name} disable")
+    with pytest.raises(NoStream, match="monolith: the subscription is disabled"):
+        follow(pair, tell=lambda sentence: None, timeout_s=60)
+
+
+def test_a_slot_that_lost_what_is_needed_is_told_of_at_once(pair: Pair, servers: Servers) -> None:
+    replicate(pair)
+    servers.target.stop()
+    with connect(pair.source) as admin:
+        admin.execute("alter system set max_slot_wal_keep_size = '1MB'")
+        admin.execute("select pg_reload_conf()")
+        try:
+            wait_for(lambda: _lost_after_more(admin, pair.out.name))
+        finally:
+            admin.execute("alter system reset max_slot_wal_keep_size")
+            admin.execute("select pg_reload_conf()")
+    servers.target.start()
+    with pytest.raises(NoStream, match=r"has lost what the other side still needs .*extract abort inventory"):
+        follow(pair, tell=lambda sentence: None, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    ("side", "limit"),
+    [("source", "statement_timeout"), ("source", "transaction_timeout"), ("target", "transaction_timeout")],
+)
+def test_a_copy_may_take_longer_than_a_statement_of_the_application(pair: Pair, side: str, limit: str) -> None:
+    with as_owner(pair.source) as owner:
+        owner.execute(
+            "insert into product (name, price) select repeat('long ', 100), n from generate_series(1, 150000) n"
+        )
+    with connect(getattr(pair, side)) as admin:
+        admin.execute(f"alter database {admin.info.dbname} set {limit} = '200ms'")
+    replicate(pair)
+    assert is_complete(pair) == []
+
+
 def test_a_fence_that_was_disabled_and_a_stream_that_stands_still_are_seen(pair: Pair) -> None:
     replicate(pair)
     with as_owner(pair.target) as owner:
@@ -230,6 +305,15 @@ def test_nothing_logs_the_password(pair: Pair, servers: Servers) -> None:
         assert password not in log
         assert "password=" not in log
     assert "password" not in f"{refused.value} {refused.value.__cause__}"
+
+
+def _lost_after_more(admin: Any, slot: str) -> bool:
+    """Whether the slot is lost, after some more log."""
+    admin.execute("select pg_logical_emit_message(false, '', repeat('x', 1000000)) from generate_series(1, 20)")
+    admin.execute("select pg_switch_wal()")
+    admin.execute("checkpoint")
+    found = admin.execute("select wal_status from pg_replication_slots where slot_name = %s", [slot]).fetchone()
+    return bool(found == ("lost",))
 
 
 def differing(pair: Pair) -> list[str]:

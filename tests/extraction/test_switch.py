@@ -179,6 +179,23 @@ def test_refuses_while_a_table_is_still_copied(joined: Pair) -> None:
         assert target.execute("select count(*) from inventory.late").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_waits_for_streams_that_connect_again_after_a_restart(joined: Pair, servers: Servers, which: str) -> None:
+    server = getattr(servers, which)
+    server.stop()
+    server.start()
+    assert switch(joined, to="inventory").epoch == 1
+
+
+@pytest.mark.parametrize("behind", ["source", "target"])
+def test_refuses_while_one_side_lacks_a_column(joined: Pair, behind: str) -> None:
+    with as_owner(joined.target if behind == "source" else joined.source) as owner:
+        owner.execute("alter table product add column colour text default 'red'")
+    with pytest.raises(NotFollowing, match=r"table product differs between monolith and inventory \(colour text\)"):
+        switch(joined, to="inventory")
+    assert places(joined) == [("monolith", 0)] * 2
+
+
 def test_waits_within_the_pause_for_a_large_insert_that_was_just_committed(joined: Pair) -> None:
     with as_owner(joined.source) as owner:
         owner.execute("insert into product (name, price) select 'large', n from generate_series(1, 200000) n")

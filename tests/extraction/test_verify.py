@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 
 from extraction.cutover.compare import Difference, TableResult
-from extraction.cutover.errors import Different
+from extraction.cutover.errors import NotFollowing
 from extraction.cutover.switch import switch
 from extraction.cutover.verify import Verification, verify
 from extraction.replicate.pair import Pair, Side
@@ -148,8 +148,17 @@ def test_settings_of_a_side_make_no_difference(joined: Pair) -> None:
     assert verify(joined).equal
 
 
+def test_takes_longer_than_a_transaction_of_the_application_may(joined: Pair) -> None:
+    with as_owner(joined.source) as owner:
+        owner.execute("insert into product (name, price) select 'many', n from generate_series(1, 100000) n")
+    for side in (joined.source, joined.target):
+        with connect(side) as admin:
+            admin.execute(f"alter database {admin.info.dbname} set transaction_timeout = '50ms'")
+    assert verify(joined, max_pause_ms=2000).equal
+
+
 def test_refuses_tables_of_different_columns(joined: Pair) -> None:
     with as_owner(joined.target) as owner:
         owner.execute("alter table product add column colour text")
-    with pytest.raises(Different, match=r"inventory.product has the columns.*run: manage.py extract verify inventory"):
+    with pytest.raises(NotFollowing, match=r"table product differs .*: manage.py extract verify inventory"):
         verify(joined)
