@@ -1,7 +1,8 @@
 -- One coordinator a module: a lock of the session, which ends with the process that holds it.
 
 -- name: name_session
-select set_config('application_name', %(name)s, false)
+-- It is idle while a step lasts, and the lock ends with it.
+select set_config('application_name', %(name)s, false), set_config('idle_session_timeout', '0', false)
 
 -- name: take
 select pg_try_advisory_lock(%(class)s, %(key)s)

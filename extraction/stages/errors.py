@@ -6,6 +6,7 @@ StageError
 ├── Obstructed   a server or a table stands in the way
 ├── Differs      both sides were compared and are not equal
 ├── ReadsFailed  the candidate failed reads; they are home again
+├── Unread       nobody read while the candidate was watched
 ├── Remains      something of the migration could not be taken away
 └── Stopped      somebody asked to stop, between two steps
 """
@@ -39,6 +40,10 @@ class Differs(StageError):
 
 class ReadsFailed(StageError):
     """The candidate failed reads; all reads are home again."""
+
+
+class Unread(StageError):
+    """Nobody read while the candidate was watched, so nothing is known of it."""
 
 
 class Remains(StageError):

@@ -5,7 +5,7 @@ from typing import Any
 
 from extraction.cutover.failpoints import failpoint
 from extraction.platform.protocol import Attempts, Routes
-from extraction.stages.errors import ReadsFailed
+from extraction.stages.errors import ReadsFailed, Unread
 from extraction.stages.situation import Situation
 from extraction.stages.stage import Gate, Options, Step, Voice
 from extraction.stages.turn import after, at_source
@@ -40,6 +40,8 @@ class Ramp:
         def step(percent: int) -> Step:
             def give(voice: Voice) -> dict[str, Any]:
                 steps.append(_watched(situation, percent, options, voice))
+                if percent == SHARES[-1]:
+                    _require_reads(situation, steps, options)
                 return {"steps": list(steps)}
 
             return Step(f"{percent} % of reads to {situation.target}, watched for {options.hold_s:g} s", give)
@@ -64,6 +66,19 @@ def reads_home(situation: Situation) -> None:
     migration = situation.open()
     migration.reads_percent = 0
     migration.save(update_fields=["reads_percent"])
+
+
+def _require_reads(situation: Situation, steps: list[dict[str, Any]], options: Options) -> None:
+    """A share without traffic may pass; a ramp without any shows nothing."""
+    if options.override or any(step["attempts"] for step in steps):
+        return
+    reads_home(situation)
+    raise Unread(
+        f"nobody read {situation.module.name} in these {options.hold_s * len(steps):g} s, so nothing is known of "
+        f"{situation.target}; all reads are back in {situation.source}. Open a page of {', '.join(situation.module.urls) or 'the module'} and type "
+        f'{situation.command("ramp")} again, or say why it need not be: --override "reason"',
+        steps=steps,
+    )
 
 
 def _watched(situation: Situation, percent: int, options: Options, voice: Voice) -> dict[str, Any]:

@@ -177,6 +177,16 @@ def test_failed_reads_may_be_allowed(moving: Project) -> None:
     assert json.loads(out)["evidence"]["steps"][-1]["failed"] > 0
 
 
+def test_a_ramp_that_nobody_reads_shows_nothing(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify")
+
+    message = moving.refused("ramp", "--hold-s", "0", TEST_NOBODY_READS="1")
+
+    assert "nobody read inventory" in message
+    assert moving.refused("cutover").endswith("next: manage.py extract ramp inventory")
+    assert moving.type("ramp", "--hold-s", "0", "--override", "a dry exercise", TEST_NOBODY_READS="1")[0] == 0
+
+
 def test_the_way_back_from_a_ramp(moving: Project) -> None:
     moving.do("provision", "replicate", "verify", "ramp")
     assert moving.do("rollback")["next"] == "manage.py extract ramp inventory"

@@ -79,9 +79,9 @@ class TwoServers:
         return Routes(**(self._read("routes") or {"module": module, "home": UNIT}))
 
     def attempts(self, module: str, *, unit: str) -> Attempts:
-        """Grows by ten reads each time it is asked for, and by one failed read where the test says so."""
+        """Grows by ten reads each time it is asked for, or by none, and by one failed read, where the test says so."""
         counts = self._read("attempts") or {"total": 0, "failed": 0}
-        counts["total"] += 10
+        counts["total"] += 0 if "TEST_NOBODY_READS" in os.environ else 10
         if self.routes(module).candidate_percent >= float(os.environ.get("TEST_FAILS_FROM_PERCENT", "101")):
             counts["failed"] += 1
         self._write("attempts", counts)
