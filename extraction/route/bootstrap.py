@@ -20,6 +20,9 @@ from asking another."""
 IDLE_CLIENT_TIMEOUT = "75s"
 """Without a request on it, a customer's connection is closed; Envoy's own hour would let few clients hold them all."""
 
+WHOLE_REQUEST_TIMEOUT = "60s"
+"""From a customer's first byte to the last: a body that drips, or a tunnel that is never one, ends with 408."""
+
 
 def bootstrap(directory: Path, *, host: str, port: int, internal_port: int, admin_port: int) -> Configuration:
     """Listeners are fixed; clusters and routes are read from `directory` whenever a file is renamed into it."""
@@ -62,6 +65,7 @@ def _listener(name: str, host: str, port: int, manager: Configuration) -> Config
 def _edge(directory: Path) -> Configuration:
     manager = _manager(directory, EDGE)
     return manager | {
+        "request_timeout": WHOLE_REQUEST_TIMEOUT,
         "common_http_protocol_options": manager["common_http_protocol_options"] | {"idle_timeout": IDLE_CLIENT_TIMEOUT},
         "early_header_mutation_extensions": [
             {

@@ -25,6 +25,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     """An edge that takes few connections and waits for idle ones a second only."""
     monkeypatch.setattr(bootstrap, "CONNECTIONS", FEW)
     monkeypatch.setattr(bootstrap, "IDLE_CLIENT_TIMEOUT", "1s")
+    monkeypatch.setattr(bootstrap, "WHOLE_REQUEST_TIMEOUT", "1s")
     directory = Path(tempfile.mkdtemp(prefix="shop-edge-"))
     monolith, inventory = Unit("monolith"), Unit("inventory")
     envoy = Envoy(directory, host="127.0.0.1", port=free_port(), internal_port=free_port(), admin_port=free_port())
@@ -55,6 +56,20 @@ def test_a_connection_that_asks_nothing_is_closed(narrow: Edge) -> None:
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         while connection.recv(1000):
             pass
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /api/orders/ HTTP/1.1\r\nHost: shop.local\r\nContent-Length: 1000\r\n\r\nhalf",
+        b"CONNECT shop.local:80 HTTP/1.1\r\nHost: shop.local:80\r\n\r\n",
+    ],
+)
+def test_a_request_that_does_not_end_is_ended(narrow: Edge, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", narrow.envoy.port), timeout=10) as connection:
+        connection.sendall(begun)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+    assert narrow.monolith.asked == []
 
 
 def _active(edge: Edge) -> int:
