@@ -35,9 +35,9 @@ def place(module: str) -> Place:
     if known is not None and time.monotonic() < until:
         return known
     if known is not None:
-        _remember(module, known)  # the other threads do not wait for this one
         if in_transaction(connections[project.modules()[module].alias]):
-            return known
+            return known  # and no longer than before: another thread asks
+        _remember(module, known)  # the other threads do not wait for this one
     try:
         return place_now(module)
     except (DatabaseError, InterfaceError):

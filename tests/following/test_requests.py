@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from django.db import close_old_connections, connections
 from django.test import Client
 
+from contracts.runtime import transaction
 from extraction.placement import middleware, where
 from tests.following import urls
 from tests.following.conftest import ELSEWHERE, Moving
@@ -229,6 +230,15 @@ def test_a_redirect_that_comes_late_is_sent_on(inventory: Moving) -> None:
 @pytest.mark.parametrize("epoch", ["", "soon", "-1", "9" * 40, "²"])
 def test_an_epoch_that_is_none_is_ignored(inventory: Moving, epoch: str) -> None:
     assert post("/api/inventory/writes/", **{"X-Placement-Epoch": epoch}).content == b"written"
+
+
+def test_who_cannot_ask_in_a_transaction_keeps_nobody_else_from_asking(inventory: Moving) -> None:
+    assert where.place("inventory").here
+    inventory.leave()
+    where._known["inventory"] = (where._known["inventory"][0], 0.0)
+    with transaction("inventory"):
+        assert where.place("inventory").here
+    assert not where.place("inventory").here
 
 
 def test_a_lost_database_does_not_forget_where_the_module_lives(inventory: Moving) -> None:
