@@ -18,7 +18,8 @@ _RUNTIME = "contracts.runtime.tasks."
 
 
 class FollowingTask(Task):  # type: ignore[type-arg]
-    """A task is an operation. Refused, it is tried again while its module is in motion, and then sent on.
+    """A task is an operation. Where its module is not at home it is sent on; refused, it is tried again while the module
+    is in motion, and then sent on.
 
     Sent on under the same id, to the queue of the same name at the other unit. A task that is acknowledged late may run
     twice as it is, so it is sent on whatever it had committed; one that is acknowledged early only if that was nothing.
@@ -28,9 +29,8 @@ class FollowingTask(Task):  # type: ignore[type-arg]
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._stands_by():
-            log.debug("periodic task stands by", task=self.name)
-            return None
+        if self._lives_elsewhere():
+            return self._leave_to_home(args, kwargs)
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -40,36 +40,44 @@ class FollowingTask(Task):  # type: ignore[type-arg]
                 if not self._may_run_again(refused):
                     raise
                 if not refused.in_motion or time.monotonic() >= end:
-                    self._send_on(refused, args, kwargs)
+                    if self.request.called_directly:
+                        raise
+                    self._send_on(refused.home, args, kwargs)
                     return None
             time.sleep(PAUSE_S)
 
-    def _stands_by(self) -> bool:
+    def _lives_elsewhere(self) -> bool:
+        """Asked before it begins: what it does outside the databases would be done by both units."""
         module = _module_of(self.name)
-        if module not in configuration.modules or self.name not in _periodic(self.app):
+        if module not in configuration.modules or self.request.called_directly:
             return False
         try:
             return not configuration.at_home(module)
         except (DatabaseError, InterfaceError):
             return False  # the task itself finds out
 
+    def _leave_to_home(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self.name in _periodic(self.app):
+            log.debug("periodic task stands by", task=self.name)
+            return
+        remote = configuration.resolve(_module_of(self.name))
+        self._send_on(remote.unit if remote else "", args, kwargs)
+
     def _may_run_again(self, refused: Refused) -> bool:
         of_the_module = _module_of(self.name) in (refused.module, "")
         return of_the_module and (refused.untouched or bool(self.acks_late))
 
-    def _send_on(self, refused: Refused, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _send_on(self, home: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """To the home's queue; while no home is known, to the end of this one. Put back if the broker is away."""
-        if self.request.called_directly:
-            raise refused
         here = str((self.request.delivery_info or {}).get("routing_key", ""))
         unit = configuration.unit
         own = here == unit or here.startswith(f"{unit}_")
-        queue = f"{refused.home}{here.removeprefix(unit)}" if own and refused.home else here
+        queue = f"{home}{here.removeprefix(unit)}" if own and home else here
         try:
             self.apply_async(args, kwargs, task_id=self.request.id, queue=queue, retry=False)
         except Exception as error:  # each transport has errors of its own
             raise Reject(error, requeue=True) from error
-        log.info("task sent on", task=self.name, id=self.request.id, queue=queue, module=refused.module)
+        log.info("task sent on", task=self.name, id=self.request.id, queue=queue)
 
 
 def _module_of(task: str) -> str:

@@ -64,7 +64,15 @@ def test_a_task_of_a_module_that_left_goes_to_the_same_queue_of_its_home(invento
     inventory.leave()
     count.apply(kwargs={"number": 7}, task_id="one", routing_key=f"{settings.UNIT}{suffix}", throw=True)
     assert rows("inventory") == 0
+    assert runs == [], "what it does beyond the database is the home's to do"
     assert messages(f"{ELSEWHERE}{suffix}") == [(count.name, "one", {"number": 7})]
+
+
+def test_a_task_whose_module_leaves_while_it_runs_is_sent_on(inventory: Moving) -> None:
+    before[:] = [inventory.leave]
+    count.apply(kwargs={"number": 7}, task_id="one", routing_key=settings.UNIT, throw=True)
+    assert (runs, rows("inventory")) == ([7], 0)
+    assert messages(ELSEWHERE) == [(count.name, "one", {"number": 7})]
 
 
 def test_a_motion_that_lasts_sends_the_task_to_the_end_of_its_queue(
@@ -82,8 +90,8 @@ def test_a_task_that_may_run_twice_is_sent_on_also_when_it_has_committed(invento
     def write_orders() -> None:
         with transaction("orders"):
             write("orders")
+        inventory.leave()
 
-    inventory.leave()
     before[:] = [write_orders]
     count.apply(kwargs={"number": 7}, task_id="one", routing_key=settings.UNIT, throw=True)
     assert [message[1] for message in messages(ELSEWHERE)] == ["one"]
@@ -95,9 +103,9 @@ def test_a_task_that_is_acknowledged_early_is_not_run_again_when_it_has_committe
     def write_orders() -> None:
         with transaction("orders"):
             write("orders")
+        inventory.leave()
 
     monkeypatch.setattr(count, "acks_late", False)
-    inventory.leave()
     before[:] = [write_orders]
     with pytest.raises(Refused):
         count.apply(kwargs={"number": 7}, task_id="one", routing_key=settings.UNIT, throw=True)
