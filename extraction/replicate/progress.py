@@ -24,6 +24,10 @@ class Reconnecting(str):
     """A reason that ends by itself: a stream connects again some seconds after its server did."""
 
 
+class Lost(str):
+    """A reason that nothing ends: only a new copy helps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Of the stream out. What counts rows and `total` are estimates from the statistics of the servers."""
@@ -60,7 +64,6 @@ def progress(pair: Pair) -> Progress:
     stream, never = pair.out, [*NEVER_MOVED]
     with connect(pair.source.url) as source, connect(pair.target.url) as target:
         sizes = source.execute(replicate("sizes"), {"schema": pair.schema, "never": never}).fetchall()
-        lag = source.execute(replicate("lag"), {"slot": stream.name}).fetchone()
         copying = target.execute(replicate("copying"), {"subscription": stream.name}).fetchall()
         troubles = target.execute(replicate("troubles"), {"subscription": stream.name}).fetchall()
     rows: dict[str, int] = dict(sizes)
@@ -73,9 +76,16 @@ def progress(pair: Pair) -> Progress:
             for table, state, count, _ in copying
         ),
         bytes_copied=sum(size for _, _, _, size in copying),
-        lag_bytes=max(lag[0] or 0, 0) if lag else 0,
+        lag_bytes=lag_bytes(stream),
         troubles=tuple((counter, count) for counter, count in troubles),
     )
+
+
+def lag_bytes(stream: Stream) -> int:
+    """Written by its publisher and not yet by its subscriber. Raises ServerUnreachable."""
+    with connect(stream.publisher.url) as publisher:
+        found = publisher.execute(replicate("lag"), {"slot": stream.name}).fetchone()
+    return max(found[0] or 0, 0) if found else 0
 
 
 def is_complete(pair: Pair, *, on: Mapping[str, Connection[Any]] | None = None) -> list[str]:
@@ -161,8 +171,10 @@ def _faults(
         faults.append(f"{unit}: no slot {publishes.name}")
     elif wal_status == "lost":
         faults.append(
-            f"{unit}: slot {publishes.name} has lost what the other side still needs (max_slot_wal_keep_size); while "
-            f"{pair.module} lives in {pair.source.unit}, begin anew: manage.py extract abort {pair.module}"
+            Lost(
+                f"{unit}: slot {publishes.name} has lost what the other side still needs (max_slot_wal_keep_size); "
+                f"while {pair.module} lives in {pair.source.unit}, begin anew: manage.py extract abort {pair.module}"
+            )
         )
     elif not is_sending:
         faults.append(Reconnecting(f"{unit}: nobody reads slot {publishes.name}"))
