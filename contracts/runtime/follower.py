@@ -18,8 +18,8 @@ _RUNTIME = "contracts.runtime.tasks."
 
 
 class FollowingTask(Task):  # type: ignore[type-arg]
-    """A task is an operation. Where its module is not at home it is sent on; refused, it is tried again while the module
-    is in motion, and then sent on.
+    """A task is an operation. Where its module is not at home it is sent on; refused, it is tried again while the
+    module is in motion, and then sent on.
 
     Sent on under the same id, to the queue of the same name at the other unit. A task that is acknowledged late may run
     twice as it is, so it is sent on whatever it had committed; one that is acknowledged early only if that was nothing.
