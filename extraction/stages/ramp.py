@@ -53,9 +53,15 @@ class Ramp:
 
 
 def unverified(situation: Situation) -> Iterator[Gate]:
-    """A gate unless both sides were found equal."""
-    if situation.migration is not None and situation.migration.verified_at is None:
-        yield Gate(f"{situation.module.name} is not verified", situation.command("verify"))
+    """A gate unless both sides were found equal, as they are made now."""
+    if situation.migration is None:
+        return
+    verified_at, verify = situation.migration.verified_at, situation.command("verify")
+    if verified_at is None:
+        yield Gate(f"{situation.module.name} is not verified", verify)
+    elif migrated := situation.migrated_since(verified_at):
+        # A new column filled by default on each side need not hold the same values on both.
+        yield Gate(f"{situation.module.name} was migrated in {' and '.join(migrated)} since it was verified", verify)
 
 
 def reads_home(situation: Situation) -> None:

@@ -2,10 +2,13 @@
 
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
 import psycopg
 from django.db.models import Q
+from psycopg import sql
 
 from extraction import project
 from extraction.models import Migration
@@ -14,8 +17,11 @@ from extraction.platform.database import connect
 from extraction.platform.errors import PlatformError
 from extraction.platform.protocol import Platform
 from extraction.project import Module
+from extraction.queries import Queries
 from extraction.replicate.pair import Pair, Side
 from extraction.stages.errors import StageError
+
+_queries = Queries(Path(__file__).with_name("situation.sql"))
 
 ORDER = ("", "provision", "replicate", "verify", "ramp", "cutover")
 """Stages in the order in which they are done. `rollback` leads from the last one back to before it."""
@@ -108,6 +114,10 @@ class Situation:
             )
         return max(places, key=lambda place: place.epoch).home
 
+    def migrated_since(self, moment: datetime) -> list[str]:
+        """The units where migrations of the module were applied after this, of those that answer."""
+        return [unit for unit in (self.source, self.target) if (at := self._migrated_at(unit)) and at > moment]
+
     def command(self, stage: str) -> str:
         """What to type for this stage."""
         return f"manage.py extract {stage} {self.module.name}"
@@ -121,3 +131,15 @@ class Situation:
         except psycopg.Error as error:
             return Place(unit, problem=f"{type(error).__name__}: {str(error).splitlines()[0]}")
         return Place(unit, home=row[0], epoch=row[1]) if row else Place(unit, problem="it has no placement row")
+
+    def _migrated_at(self, unit: str) -> datetime | None:
+        schema = self.module.schema
+        try:
+            with connect(self.platform.admin_url(unit, self.module.name)) as connection:
+                if connection.execute(_queries("records_migrations"), {"schema": schema}).fetchone() != (True,):
+                    return None
+                query = _queries("last_migrated_at", schema=sql.Identifier(schema))
+                (last,) = connection.execute(query).fetchone() or (None,)
+                return last
+        except PlatformError:  # what needs this side says so itself
+            return None

@@ -37,8 +37,7 @@ class Verify:
                         voice.say(line)
                 raise Differs(
                     f"{', '.join(table.table for table in differing)} of {situation.module.name} differ: somebody "
-                    "wrote past the fence, or a row was refused on its way. Find out who, then copy anew: "
-                    f"{situation.command('abort')}",
+                    f"wrote past the fence, or a row was refused on its way. Find out who, then {_way_out(situation)}",
                     **evidence,
                 )
             return evidence
@@ -50,6 +49,15 @@ class Verify:
         migration.verified_at = timezone.now()
         if migration.stage == "replicate":
             migration.stage = self.name
+
+
+def _way_out(situation: Situation) -> str:
+    if situation.home() == situation.source:
+        return f"copy anew: {situation.command('abort')}"
+    return (
+        f"make the rows of {situation.source} like those of {situation.target}, for a rollback would bring back what "
+        f"they are now, and compare again: {situation.command('verify')}"
+    )
 
 
 def _lines(table: TableResult) -> Iterator[str]:

@@ -111,6 +111,25 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 30) -> Any:
     return found
 
 
+def lose(admin: Connection[Any], slot: str) -> None:
+    """Let the server throw away what this slot, which nobody reads, still needs."""
+
+    def is_lost() -> bool:
+        admin.execute("select pg_logical_emit_message(false, '', repeat('x', 1000000)) from generate_series(1, 20)")
+        admin.execute("select pg_switch_wal()")
+        admin.execute("checkpoint")
+        found = admin.execute("select wal_status from pg_replication_slots where slot_name = %s", [slot]).fetchone()
+        return bool(found == ("lost",))
+
+    admin.execute("alter system set max_slot_wal_keep_size = '1MB'")
+    admin.execute("select pg_reload_conf()")
+    try:
+        wait_for(is_lost)
+    finally:
+        admin.execute("alter system reset max_slot_wal_keep_size")
+        admin.execute("select pg_reload_conf()")
+
+
 @contextmanager
 def _new_pair(source: Server, target: Server) -> Iterator[Pair]:
     number = next(_numbers)

@@ -16,7 +16,7 @@ from extraction.replicate.errors import NoStream, NotHome, Unfit
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete, progress
 from extraction.replicate.stream import follow, prepare, start
-from tests.extraction.conftest import Servers, as_owner, connect, rows, wait_for
+from tests.extraction.conftest import Servers, as_owner, connect, lose, rows, wait_for
 
 TABLES = ("product", "reservation", "stock", "movement", 'Odd "table" %s', "ticket")
 
@@ -202,13 +202,7 @@ def test_a_slot_that_lost_what_is_needed_is_told_of_at_once(pair: Pair, servers:
     replicate(pair)
     servers.target.stop()
     with connect(pair.source) as admin:
-        admin.execute("alter system set max_slot_wal_keep_size = '1MB'")
-        admin.execute("select pg_reload_conf()")
-        try:
-            wait_for(lambda: _lost_after_more(admin, pair.out.name))
-        finally:
-            admin.execute("alter system reset max_slot_wal_keep_size")
-            admin.execute("select pg_reload_conf()")
+        lose(admin, pair.out.name)
     servers.target.start()
     with pytest.raises(NoStream, match=r"has lost what the other side still needs .*extract abort inventory"):
         follow(pair, tell=lambda sentence: None, timeout_s=60)
@@ -305,15 +299,6 @@ def test_nothing_logs_the_password(pair: Pair, servers: Servers) -> None:
         assert password not in log
         assert "password=" not in log
     assert "password" not in f"{refused.value} {refused.value.__cause__}"
-
-
-def _lost_after_more(admin: Any, slot: str) -> bool:
-    """Whether the slot is lost, after some more log."""
-    admin.execute("select pg_logical_emit_message(false, '', repeat('x', 1000000)) from generate_series(1, 20)")
-    admin.execute("select pg_switch_wal()")
-    admin.execute("checkpoint")
-    found = admin.execute("select wal_status from pg_replication_slots where slot_name = %s", [slot]).fetchone()
-    return bool(found == ("lost",))
 
 
 def differing(pair: Pair) -> list[str]:

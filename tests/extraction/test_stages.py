@@ -13,7 +13,7 @@ from extraction.placement.database import Objects
 from extraction.project import modules
 from extraction.replicate.pair import Pair, Side
 from tests.extraction.commands import Project, made, project, receive, schema
-from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, rows
+from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, lose, rows
 from tests.extraction.two_servers import EXTRACTION
 
 NEXT = {
@@ -262,9 +262,75 @@ def test_a_table_made_since_is_copied_by_replicating_again(moving: Project) -> N
         admin.execute("insert into inventory.parcel values (1)")
     assert "parcel" in moving.refused("cutover")
 
-    moving.do("replicate", "cutover")
+    assert any("parcel" in problem for problem in moving.status()["problems"])
+    assert moving.status()["next"] == "manage.py extract replicate inventory"
+
+    moving.do("replicate")
+    assert moving.refused("cutover").endswith("next: manage.py extract verify inventory"), "nobody compared it"
+    assert moving.status()["next"] == "manage.py extract verify inventory"
+    moving.do("verify", "cutover")
 
     assert rows(moving.pair.target, "parcel") == [(1,)]
+
+
+def test_migrations_applied_after_the_comparison_ask_for_another(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp")
+    for side in (moving.pair.source, moving.pair.target):
+        with connect(side) as admin:
+            admin.execute("create table inventory.django_migrations (id int primary key, applied timestamptz not null)")
+            admin.execute("insert into inventory.django_migrations values (1, now())")
+            admin.execute("alter table inventory.product add column token uuid default gen_random_uuid()")
+
+    message = moving.refused("cutover")
+
+    assert "migrated in monolith and inventory since it was verified" in message
+    assert message.endswith("next: manage.py extract verify inventory")
+    assert "product of inventory differ" in moving.refused("verify")
+
+
+def test_status_names_what_the_streams_lack_and_what_mends_it(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp")
+    assert moving.status()["problems"] == []
+    with connect(moving.pair.target) as admin:
+        admin.execute("alter table inventory.stock disable trigger inventory_fence")
+    now = moving.status()
+    assert now["problems"] == ["inventory: table stock has no fence"]
+    assert now["next"] == "manage.py extract replicate inventory"
+    moving.do("replicate")
+    assert moving.status()["problems"] == []
+
+
+def test_status_names_a_slot_that_is_lost_and_the_way_out(moving: Project, servers: Servers) -> None:
+    moving.do("provision", "replicate", "verify")
+    servers.target.stop()
+    try:
+        with connect(moving.pair.source) as admin:
+            lose(admin, f"inventory_{moving.status()['migration']}_out")
+    finally:
+        servers.target.start()
+    now = moving.status()
+    assert any("has lost what the other side still needs" in problem for problem in now["problems"])
+    assert now["next"] == "manage.py extract abort inventory"
+    assert "extract abort inventory" in moving.refused("replicate")
+    moving.do("abort", "provision", "replicate")
+
+
+def test_behind_is_the_side_that_is_not_home(moving: Project, servers: Servers) -> None:
+    moving.do("provision", "replicate", "verify", "ramp", "cutover")
+    migration = moving.status()["migration"]
+    with connect(moving.pair.source) as admin:
+        admin.execute(f"alter subscription inventory_{migration}_back disable")
+    with connect(moving.pair.target) as admin:
+        admin.execute(
+            "insert into inventory.product (name, price) select md5(random()::text), 1 from generate_series(1, 1000)"
+        )
+    assert moving.status()["lag_bytes"] > 50_000
+
+
+def test_a_ramp_that_was_taken_back_is_what_comes_next(moving: Project) -> None:
+    moving.do("provision", "replicate", "verify", "ramp", "rollback", "ramp")
+    Migration.objects.update(reads_percent=10)
+    assert moving.status()["next"] == "manage.py extract ramp inventory"
 
 
 def test_a_dry_run_changes_nothing(moving: Project) -> None:
