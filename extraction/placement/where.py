@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import psycopg
+import structlog
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -14,6 +15,8 @@ from extraction import project
 from extraction.boundaries.guards import in_transaction
 from extraction.boundaries.operations import Refusal
 from extraction.placement.database import Objects
+
+log = structlog.get_logger(__name__)
 
 KNOWN_FOR_S = 1.0
 
@@ -40,8 +43,16 @@ def place(module: str) -> Place:
         _remember(module, known)  # the other threads do not wait for this one
     try:
         return place_now(module)
-    except (DatabaseError, InterfaceError):
-        return _remember(module, known or _at_first(module))
+    except (DatabaseError, InterfaceError) as error:
+        place = _remember(module, known or _at_first(module))
+        log.warning(
+            "placement not read",
+            module=module,
+            taken_for_true=place.home,
+            epoch=place.epoch,
+            error=type(error.__cause__ or error).__name__,
+        )
+        return place
 
 
 def place_now(module: str) -> Place:

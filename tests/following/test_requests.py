@@ -241,6 +241,19 @@ def test_who_cannot_ask_in_a_transaction_keeps_nobody_else_from_asking(inventory
     assert not where.place("inventory").here
 
 
+def test_a_placement_that_cannot_be_read_is_no_secret(inventory: Moving, caplog: pytest.LogCaptureFixture) -> None:
+    """A unit that goes on with what it knew serves what may be stale: somebody has to see it."""
+    assert where.place("inventory").here
+    where._known["inventory"] = (where._known["inventory"][0], 0.0)
+    inventory.admin.execute("alter table inventory.inventory_placement rename to hidden")
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert where.place("inventory").here
+    finally:
+        inventory.admin.execute("alter table inventory.hidden rename to inventory_placement")
+    assert any("placement not read" in record.getMessage() for record in caplog.records)
+
+
 def test_a_lost_database_does_not_forget_where_the_module_lives(inventory: Moving) -> None:
     inventory.leave()
     assert not where.place("inventory").here
