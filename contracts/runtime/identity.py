@@ -100,7 +100,7 @@ class IdentityMiddleware(AuthenticationMiddleware):
             response.delete_cookie(
                 COOKIE, path=settings.SESSION_COOKIE_PATH, domain=settings.SESSION_COOKIE_DOMAIN, samesite="Lax"
             )
-        elif COOKIE not in request.COOKIES and settings.IDENTITY_SIGNING_KEY is not None:
+        elif settings.IDENTITY_SIGNING_KEY is not None:
             _bring_cookie(request, response)
         return response
 
@@ -128,17 +128,20 @@ def _in_session(session: SessionBase) -> Identity | None:
 
 def _in_cookie(request: HttpRequest) -> Identity | None:
     try:
-        return identity_in(request.COOKIES[COOKIE])
+        return identity_in(request.COOKIES.get(COOKIE, ""))
     except InvalidToken:
         return None
 
 
 def _bring_cookie(request: HttpRequest, response: HttpResponse) -> None:
-    """A session that began before there was the cookie, or whose browser lost it, gets one for the rest of its time."""
+    """A session whose browser brings no token of it, or one of somebody else, gets one for the rest of its time.
+
+    Somebody else's may have been planted: at another unit the visitor would order for them.
+    """
     if not request.session.accessed:
         return
     identity = _in_session(request.session)
-    if identity is not None:
+    if identity is not None and _in_cookie(request) != identity:
         valid_s = int(request.session[SESSION_UNTIL] - time.time())
         _set_cookie(response, token_for(identity, valid_s=valid_s), valid_s=valid_s)
 

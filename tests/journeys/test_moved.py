@@ -186,6 +186,17 @@ def test_a_session_without_the_token_is_brought_one_that_ends_with_it() -> None:
     assert 0 < int(visitor.cookies[COOKIE]["max-age"]) <= 12 * 3600
 
 
+def test_a_token_of_somebody_else_beside_a_session_is_replaced(ann: User) -> None:
+    """Who planted it would own what the visitor orders at another unit."""
+    visitor = signed_in("bo@people.example")
+    visitor.cookies[COOKIE] = token_for(ann.identity)
+    visitor.see("/orders/")
+    assert identity_in(identity_token(visitor)).email == "bo@people.example"
+    own = identity_token(visitor)
+    visitor.see("/orders/")
+    assert identity_token(visitor) == own, "the right one is left alone"
+
+
 def test_another_unit_knows_the_visitor_by_the_token(inventory_unit: str) -> None:
     product("CUP-1")
     cookies = staff_cookies()

@@ -2,7 +2,6 @@
 as much as the former one did."""
 
 import secrets
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,14 +29,13 @@ pytestmark = [
 
 
 @pytest.fixture
-def shop(edge: Edge, orders_unit: str) -> Iterator[str]:
+def shop(edge: Edge, orders_unit: str) -> str:
     """Its URL, where every request of orders is refused by the monolith."""
     at = urlsplit(orders_unit)
-    assert at.hostname and at.port
-    unit = Endpoint(at.hostname, at.port)
+    unit = Endpoint(at.hostname or "", at.port or 0)
     edge.envoy.change(lambda routing: routing.with_unit("orders", unit))
     edge.monolith.answer = moved_to("e0.orders.orders.internal")
-    yield f"http://127.0.0.1:{edge.envoy.port}"
+    return f"http://127.0.0.1:{edge.envoy.port}"
 
 
 def order(shop: str, user: User, key: str, **headers: str) -> httpx2.Response:
