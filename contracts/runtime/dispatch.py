@@ -1,8 +1,9 @@
 """Deliveries: claimed, handled once, done or tried again later."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from contracts.runtime import tracing
 from contracts.runtime.configuration import Remote, configuration
 from contracts.runtime.definitions import event_types, module_of
-from contracts.runtime.envelope import Envelope, acknowledge_to, send_to
+from contracts.runtime.envelope import Envelope, acknowledge_to, resume_at, send_to
 from contracts.runtime.errors import HandlerInTransaction, Refused, UnknownEvent
 from contracts.runtime.following import operation, patiently
 from contracts.runtime.handlers import handler
@@ -36,14 +37,16 @@ def dispatch(module: str, ids: Sequence[int]) -> None:
 def drain_key(module: str, delivery_id: int | None) -> None:
     """Deliver one, then what it was holding up. A delivery that is not the head of its key is left alone.
 
-    When the publisher moves away meanwhile, the rest is its new home's, whose relay has the rows.
+    When the publisher moves away meanwhile, the rest is its new home's, which is told; its relay has the rows anyway.
     """
     try:
         while delivery_id is not None:
             claimed = keep(module, "claim", id=delivery_id, lease_s=LEASE_S)
             delivery_id = deliver(module, claimed) if claimed else None
     except Refused as refused:
-        log.info("delivery left to the relay", delivery=delivery_id, module=refused.module, home=refused.home)
+        log.info("delivery left to its home", delivery=delivery_id, module=refused.module, home=refused.home)
+        if delivery_id is not None:
+            _tell_home(refused, partial(resume_at, publisher=module, delivery_id=delivery_id))
 
 
 def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
@@ -77,7 +80,8 @@ def deliver(module: str, claimed: tuple[Any, ...]) -> int | None:
     try:
         done = keep(module, "succeed", id=delivery_id)
     except Refused as refused:
-        _tell_home(refused, module, delivery_id, subscriber)
+        told = {"publisher": module, "delivery_id": delivery_id, "subscriber": subscriber, "error": ""}
+        _tell_home(refused, partial(acknowledge_to, **told))
         raise
     return done[0] if done else None
 
@@ -177,15 +181,14 @@ def _handle_here(subscriber: str, envelope: Envelope) -> Remote | None:
         return remote
 
 
-def _tell_home(refused: Refused, module: str, delivery_id: int, subscriber: str) -> None:
-    """It is handled, and the publisher left before that was written down: else its new home waits for the lease to end,
-    and whatever this delivery holds up waits too."""
+def _tell_home(refused: Refused, tell: Callable[[str], None]) -> None:
+    """Else the home would wait for the lease or the relay, and with it whatever this delivery holds up."""
     if refused.in_motion:
         return
     try:
-        acknowledge_to(refused.home, publisher=module, delivery_id=delivery_id, subscriber=subscriber, error="")
+        tell(refused.home)
     except Exception as error:  # each transport has errors of its own
-        log.warning("the new home was not told", delivery=delivery_id, home=refused.home, error=described(error))
+        log.warning("the new home was not told", module=refused.module, home=refused.home, error=described(error))
 
 
 def _envelope(

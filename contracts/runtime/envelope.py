@@ -47,3 +47,13 @@ def acknowledge_to(unit: str, *, publisher: str, delivery_id: int, subscriber: s
         queue=unit,
         retry=False,
     )
+
+
+def resume_at(unit: str, *, publisher: str, delivery_id: int) -> None:
+    """Tell the unit where the publisher lives now that this delivery was left undone."""
+    current_app.send_task(
+        "contracts.runtime.tasks.resume",
+        kwargs={"publisher": publisher, "delivery_id": delivery_id},
+        queue=unit,
+        retry=False,
+    )

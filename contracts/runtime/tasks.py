@@ -110,6 +110,12 @@ def acknowledge(*, publisher: str, delivery_id: int, subscriber: str, error: str
 
 
 @shared_task(ignore_result=True)
+def resume(*, publisher: str, delivery_id: int) -> None:
+    """Go on with a delivery that another unit had to leave when the publisher moved here."""
+    drain_key(publisher, delivery_id)
+
+
+@shared_task(ignore_result=True)
 def purge_all() -> None:
     """Delete events that are done, inbox entries that no replay can need, and old answers to idempotency keys."""
     for module in sorted(configuration.modules):
