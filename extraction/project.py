@@ -49,6 +49,9 @@ def unit() -> str:
 
 
 def _module(name: str, given: dict[str, object]) -> Module:
+    for given_name in (name, str(given.get("schema", "")), str(given.get("home") or unit())):
+        if "%" in given_name:  # psycopg would take it for a placeholder
+            raise ImproperlyConfigured(f"EXTRACTION: {given_name!r} has a percent sign; leave it out of the name")
     try:
         return Module(
             name=_short(name),

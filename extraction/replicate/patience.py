@@ -15,6 +15,7 @@ TRY_MS = 100
 """How long a try waits for its locks; writers of the table wait behind it."""
 LONGEST_PAUSE_S = 1.0
 TIMEOUT_S = 60.0
+COLLISION = "tuple concurrently updated"
 
 
 def patiently(
@@ -28,7 +29,10 @@ def patiently(
                 connection.execute(replicate("wait_briefly"), {"lock_timeout": f"{TRY_MS}ms"})
                 change()
             return
-        except psycopg.errors.LockNotAvailable as error:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_) as error:
+            # Whoever grants on the same database at the same moment, for another module, ends with an internal error.
+            if not isinstance(error, psycopg.errors.LockNotAvailable) and COLLISION not in str(error):
+                raise
             holders = connection.execute(replicate("holders"), {"schema": schema}).fetchall()
             if time.monotonic() + pause_s > end:
                 raise Blocked(_who(schema, holders, timeout_s)) from error

@@ -81,7 +81,8 @@ def _require_reads(situation: Situation, steps: list[dict[str, Any]], options: O
     reads_home(situation)
     raise Unread(
         f"nobody read {situation.module.name} in these {options.hold_s * len(steps):g} s, so nothing is known of "
-        f"{situation.target}; all reads are back in {situation.source}. Open a page of {', '.join(situation.module.urls) or 'the module'} and type "
+        f"{situation.target}; all reads are back in {situation.source}. Open a page of "
+        f"{', '.join(situation.module.urls) or 'the module'} and type "
         f'{situation.command("ramp")} again, or say why it need not be: --override "reason"',
         steps=steps,
     )

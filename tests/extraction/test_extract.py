@@ -3,13 +3,18 @@
 import json
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from extraction.project import modules
 from extraction.replicate.pair import Pair
+from extraction.stages.coordinator import coordinating
 from tests.extraction.commands import Shell, made, project, receive, schema, shell
-from tests.extraction.conftest import Servers, rows, wait_for
+from tests.extraction.conftest import Servers, connect, rows, wait_for
+from tests.extraction.two_servers import EXTRACTION
 
 
 @pytest.fixture
@@ -92,3 +97,21 @@ def _can_receive(pair: Pair, unit: str) -> bool:
             raise
         return False
     return True
+
+
+def test_the_coordinators_session_outlasts_the_idle_sessions_of_the_application(pair: Pair) -> None:
+    with connect(pair.source) as admin:
+        admin.execute(f"alter database {admin.info.dbname} set idle_session_timeout = '50ms'")
+    with coordinating("inventory", url=pair.source.url, stage="replicate") as lock, connect(pair.target) as other:
+        other.execute("select pg_sleep(0.3)")
+        lock.check()
+
+
+def test_a_name_that_psycopg_would_take_for_a_placeholder_is_refused(settings: Any) -> None:
+    settings.EXTRACTION = EXTRACTION | {"modules": {"odd": {"apps": [], "database": "odd", "schema": "odd%s"}}}
+    modules.cache_clear()
+    try:
+        with pytest.raises(ImproperlyConfigured, match="'odd%s' has a percent sign"):
+            modules()
+    finally:
+        modules.cache_clear()

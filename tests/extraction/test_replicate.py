@@ -15,9 +15,11 @@ from extraction.replicate import queries, slots, stream
 from extraction.replicate.errors import NoStream, NotHome, Unfit
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete, progress
+from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
 from tests.extraction.conftest import Servers, as_owner, connect, lose, rows, wait_for
 
+WAITS_FOR = "select exists (select from pg_stat_activity where %s = any (pg_blocking_pids(pid)))"
 TABLES = ("product", "reservation", "stock", "movement", 'Odd "table" %s', "ticket")
 
 
@@ -32,6 +34,27 @@ def test_every_kind_of_table_is_copied(pair: Pair) -> None:
     assert is_complete(pair) == []
     assert differing(pair) == []
     assert len(rows(pair.target, "movement")) == 150
+
+
+def test_modules_of_one_database_are_prepared_at_the_same_time(pair: Pair) -> None:
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            prepare(pair)
+        except Exception as error:
+            errors.append(error)
+
+    with connect(pair.source) as other, connect(pair.source) as watching:
+        for _ in range(3):
+            preparing = threading.Thread(target=work)
+            with other.transaction():
+                other.execute(f"grant temporary on database {other.info.dbname} to shop_inventory")
+                preparing.start()
+                wait_for(lambda: watching.execute(WAITS_FOR, [other.info.backend_pid]).fetchone() == (True,))
+            preparing.join()
+            assert errors == []
+            remove(pair)
 
 
 def test_two_databases_of_one_server_are_joined_as_well(pair_on_one_server: Pair) -> None:
