@@ -91,12 +91,14 @@ def _afresh(request: HttpRequest, given: dict[str, Any], body: bytes) -> HttpReq
 def _moved(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """A redirect to the home, if the URL is one of the module's: only then does the home answer it."""
     if module_of(request) != refusal.module:
-        log.error("a request wrote to a module that is not its URL's", path=request.path, module=refusal.module)
-        return _later(
-            "moved",
-            f"{request.path} writes to {refusal.module}, which lives in {refusal.home} now; ask it with a contract "
-            "call, or put the path under its urls in EXTRACTION",
+        log.error(
+            "a request wrote to a module that is not its URL's; ask it with a contract call, or put the path under its "
+            "urls in EXTRACTION",
+            path=request.path,
+            module=refusal.module,
+            home=refusal.home,
         )
+        return _later("moved", "What this is about has just moved")
     return _redirect(request, refusal.module, refusal.home, refusal.epoch)
 
 

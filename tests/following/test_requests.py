@@ -169,12 +169,13 @@ def test_a_writer_with_an_old_snapshot_is_done_again_here_when_the_module_came_b
     assert rows("inventory") == 1
 
 
-def test_a_request_follows_only_the_module_of_its_url(inventory: Moving) -> None:
+def test_a_request_follows_only_the_module_of_its_url(inventory: Moving, caplog: pytest.LogCaptureFixture) -> None:
     """Finding 16: another unit does not answer this path."""
     inventory.leave()
     response = post("/api/orders/writes/")
     assert (response.status_code, response.json()["code"]) == (503, "moved")
-    assert "contract call" in response.json()["detail"]
+    assert ELSEWHERE not in response.json()["detail"], "a customer reads this"
+    assert any("contract call" in record.getMessage() for record in caplog.records)
     assert response["Retry-After"] == "1"
 
 
