@@ -59,10 +59,20 @@ grant connect on database {database} to {role};
 grant usage on schema {schema} to {role};
 grant select on {tables} to {role}
 
--- name: grant_subscribing
-grant pg_create_subscription to {role};
-grant connect, create on database {database} to {role};
+-- name: grant_following
+grant connect on database {database} to {role};
 grant usage on schema {schema} to {role}
+
+-- name: let_subscribe
+-- In one transaction with the subscription, so that it is never seen to have more than it needs afterwards.
+grant pg_create_subscription to {role};
+grant create on database {database} to {role};
+set local role {role}
+
+-- name: no_longer_subscribe
+set local role none;
+revoke create on database {database} from {role};
+revoke pg_create_subscription from {role}
 
 -- name: grant_owner
 -- The subscription becomes the owner of each table while it writes there, and has nothing of it before.

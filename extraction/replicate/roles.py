@@ -30,12 +30,12 @@ def provide_publisher(pair: Pair, stream: Stream, admin: Connection[Any], *, tim
 
 
 def provide_subscriber(pair: Pair, stream: Stream, admin: Connection[Any], *, timeout_s: float) -> None:
-    """A role that may subscribe and become the owner of the module's tables. Raises Blocked."""
+    """A role that may become the owner of the module's tables. Raises Blocked."""
     _provide_role(admin, stream.writer, "make_writer")
     writer = sql.Identifier(stream.writer)
     owners = sorted({owner for _, _, owner in _tables(pair, admin)})
     statements = [
-        replicate("grant_subscribing", role=writer, **_places(pair, admin)),
+        replicate("grant_following", role=writer, **_places(pair, admin)),
         *(replicate("grant_owner", owner=sql.Identifier(owner), role=writer) for owner in owners),
     ]
     for statement in statements:

@@ -140,10 +140,12 @@ def _subscribe(pair: Pair, stream: Stream, publisher: Connection[Any], copy_data
     )
     with connect(stream.subscriber.url) as quiet:
         quiet.execute(replicate("hide_password"))
+        rights = {"role": sql.Identifier(stream.writer), "database": sql.Identifier(quiet.info.dbname)}
         try:
             with quiet.transaction():
-                quiet.execute(replicate("become", role=sql.Identifier(stream.writer)))
+                quiet.execute(replicate("let_subscribe", **rights))
                 quiet.execute(statement)
+                quiet.execute(replicate("no_longer_subscribe", **rights))
         except psycopg.Error as error:
             # Without its cause, whose text shows the statement.
             raise NoStream(
