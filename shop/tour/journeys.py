@@ -136,8 +136,12 @@ def shopping(town: Town) -> Journey:
     order_id = yield from place_order(town, customer)
     if order_id is not None:
         yield from follow_order(town, customer, order_id)
+        if town.chance(30):
+            yield from look_at_payment(town, customer, order_id)
         if town.chance(20):
             yield Ask(step="list_orders", path="/api/orders/", token=customer.token, after_s=town.think())
+    if town.chance(20):
+        yield from look_at_account(town, customer)
 
 
 def receive_delivery(town: Town, staff: Customer) -> Journey:
@@ -229,6 +233,21 @@ def follow_order(town: Town, customer: Customer, order_id: UUID) -> Journey:
         if answer.body["state"] != "pending":
             town.tally[answer.body["state"]] += 1
             return
+
+
+def look_at_payment(town: Town, customer: Customer, order_id: UUID) -> Journey:
+    """What became of the money; an order that was cancelled early may have no payment."""
+    path = f"/api/payments/{order_id}/"
+    answer = yield Ask(step="payment", path=path, token=customer.token, expect=(200, 404), after_s=town.think())
+    if answer.status == 200 and answer.body["order_id"] != str(order_id):
+        raise Unexpected(f"asked for the payment of order {order_id}, got that of {answer.body['order_id']}")
+
+
+def look_at_account(town: Town, customer: Customer) -> Journey:
+    """Who the shop thinks that this is."""
+    answer = yield Ask(step="account", path="/api/users/me/", token=customer.token, after_s=town.think())
+    if answer.body["email"] != customer.email:
+        raise Unexpected(f"asked for the account of {customer.email}, got that of {answer.body['email']}")
 
 
 def _order(

@@ -467,6 +467,10 @@ class Misbehaving(BaseHTTPRequestHandler):
         product = {"sku": "A-1", "name": "Adze", "category": "Tools", "available": 99, "price_cents": 1}
         if self.path.startswith("/api/orders/"):
             self.answer(200, {"id": self.path.split("/")[3], "state": "confirmed"})
+        elif self.path.startswith("/api/payments/"):
+            self.answer(404, {})
+        elif self.path == "/api/users/me/":
+            self.answer(200, {"email": "customer-001@shop.example"})
         elif self.path.startswith("/api/inventory/A-1/"):
             self.answer(200, product)
         else:
