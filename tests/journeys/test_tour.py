@@ -637,7 +637,7 @@ def test_an_answer_that_was_lost_as_the_load_ended_is_still_asked_for(tmp_path: 
 
 def test_the_same_seed_sends_requests_at_the_same_moments(tmp_path: Path) -> None:
     def moments(seed: int) -> list[float]:
-        options = ("--url", url, "--seconds", "0.5", "--seed", str(seed), "--out", str(tmp_path))
+        options = ("--url", url, "--seconds", "0.5", "--seed", str(seed), "--out", str(tmp_path), "--staff", "")
         subprocess.run([sys.executable, "-m", "shop.tour.load", *options], cwd=ROOT, check=True, capture_output=True)
         return sorted(it.at_s for it in samples_in(tmp_path / "requests.jsonl"))
 
