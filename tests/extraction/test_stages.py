@@ -13,7 +13,7 @@ from extraction.placement.database import Objects
 from extraction.project import modules
 from extraction.replicate.pair import Pair, Side
 from tests.extraction.commands import Project, made, project, receive, schema
-from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, lose, rows
+from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, lose, rows, wait_for
 from tests.extraction.two_servers import EXTRACTION
 
 NEXT = {
@@ -320,6 +320,7 @@ def test_behind_is_the_side_that_is_not_home(moving: Project, servers: Servers) 
     migration = moving.status()["migration"]
     with connect(moving.pair.source) as admin:
         admin.execute(f"alter subscription inventory_{migration}_back disable")
+        wait_for(lambda: not admin.execute("select from pg_stat_subscription where pid is not null").fetchone())
     with connect(moving.pair.target) as admin:
         admin.execute(
             "insert into inventory.product (name, price) select md5(random()::text), 1 from generate_series(1, 1000)"

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from celery import current_app
 from django.conf import settings as django_settings
 from django.db import connections
 from django.db.models.functions import Now
@@ -342,8 +343,14 @@ def test_a_request_that_does_not_get_its_lock_is_told_to_try_again(buyer: Buyer)
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Starts Celery workers with beat on this test's databases and broker; ends them."""
+    """Starts Celery workers with beat on this test's databases and broker; ends them.
+
+    What earlier tests sent is taken away first: the workers would do all of it before the first task of this test.
+    """
     started: list[subprocess.Popen[bytes]] = []
+    with current_app.connection_for_write() as connection:
+        for queue in (django_settings.UNIT, django_settings.ERRANDS_QUEUE):
+            connection.default_channel.queue_delete(queue)  # type: ignore[attr-defined]
 
     def start() -> subprocess.Popen[bytes]:
         queues = f"{django_settings.UNIT},{django_settings.ERRANDS_QUEUE}"

@@ -276,7 +276,9 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(
 ) -> None:
     def there() -> set[str]:
         with connect(own_server.url()) as admin:
-            found = admin.execute("select datname from pg_database union all select rolname from pg_roles")
+            found = admin.execute(
+                "select 'database ' || datname from pg_database union select 'role ' || rolname from pg_roles"
+            )
             return {name for (name,) in found}
 
     before = there()
@@ -285,7 +287,8 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(
         elsewhere = LocalPlatform()
         elsewhere.provide_database(MODULE, unit=UNIT, tell=quiet)
         assert elsewhere.admin_url(UNIT, MODULE) == own_server.url("shop_inventory")
-        assert there() - before == {"shop_inventory", "shop_inventory_inventory", "shop_inventory_platform"}
+        made = {"database shop_inventory", "role shop_inventory_inventory", "role shop_inventory_platform"}
+        assert there() - before == made
         elsewhere.retire(MODULE, unit=UNIT, tell=quiet)
     assert there() == before
     assert not os.path.exists(shop.state / "units" / UNIT)
