@@ -231,7 +231,7 @@ left join pg_stat_user_tables s on s.relid = c.oid
 where n.nspname = %(schema)s and c.relkind = 'r' and c.relname <> all (%(never)s)
 
 -- name: lag
-select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint
 from pg_replication_slots where slot_name = %(slot)s
 
 -- name: copying

@@ -47,7 +47,8 @@ class Cutover:
             )
             return asdict(moved)
 
-        return [Step(f"Moving {situation.module.name} to {situation.target}", move)]
+        module, source, target = situation.module.name, situation.source, situation.target
+        return [Step(f"Moving {module} from {source} to {target}", move)]
 
     def conclude(self, situation: Situation) -> None:
         migration = situation.open()
@@ -92,7 +93,7 @@ class Rollback:
 
         if situation.home() == source and situation.stage != "cutover":
             return [Step(f"Giving all reads of {module} to {source}", reads)]
-        return [Step(f"Moving {module} back to {source}", move)]
+        return [Step(f"Moving {module} back from {situation.target} to {source}", move)]
 
     def conclude(self, situation: Situation) -> None:
         migration = situation.open()

@@ -161,7 +161,8 @@ def _moves(report: "Report") -> Iterator[str]:
         if switch is not None:
             slowest = switch.slowest_overlapping_request_ms
             yield (
-                f"{name}: {report.module} to {switch.to_unit}, {switch.lock_to_open_ms:.1f} ms from lock to open"
+                f"{name}: {report.module} from {switch.from_unit} to {switch.to_unit}, "
+                f"{switch.lock_to_open_ms:.1f} ms from lock to open"
                 + (
                     f", slowest request meanwhile {slowest:.0f} ms ({switch.slowest_overlapping_step})"
                     if slowest is not None
