@@ -9,6 +9,7 @@ from django.db import close_old_connections
 
 from extraction.boundaries.operations import note_outside
 from extraction.platform.local.tether import end_with_parent
+from shop import broker  # noqa: F401  (registers the transport)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
