@@ -164,7 +164,8 @@ def _of_switch(switch: SwitchFigures) -> str:
     if switch.slowest_overlapping_request_ms is None:
         return "No request was under way meanwhile."
     return (
-        f"{switch.overlapping_requests} requests were under way meanwhile, the slowest took "
+        f"{switch.overlapping_requests} {'request was' if switch.overlapping_requests == 1 else 'requests were'} "
+        "under way meanwhile, the slowest took "
         f"{switch.slowest_overlapping_request_ms:.0f} ms ({switch.slowest_overlapping_step.replace('_', ' ')}), "
         f"{switch.overlapping_failed or 'none'} failed."
     )
