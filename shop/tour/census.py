@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -127,24 +128,22 @@ def _write_facts(path: Path) -> None:
     from contracts.orders import Orders
     from contracts.runtime import use
 
-    orders, after = use(Orders), None
-    with path.open("wb") as file:
-        while True:
-            page = orders.facts(after=after)
-            file.writelines(msgspec.json.encode(fact) + b"\n" for fact in page.facts)
-            if page.after is None:
-                return
-            after = page.after
+    _write_pages(path, use(Orders).facts, first=None)
 
 
 def _write_stock(path: Path) -> None:
     from contracts.inventory import Inventory
     from contracts.runtime import use
 
-    inventory, after = use(Inventory), ""
+    _write_pages(path, use(Inventory).stock_facts, first="")
+
+
+def _write_pages(path: Path, ask: Callable[..., Any], *, first: Any) -> None:
+    """The facts of every page of a contract, a line each; `first` is what asks for the first page."""
+    after = first
     with path.open("wb") as file:
         while True:
-            page = inventory.stock_facts(after=after)
+            page = ask(after=after)
             file.writelines(msgspec.json.encode(fact) + b"\n" for fact in page.facts)
             if page.after is None:
                 return

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,8 +37,9 @@ class Edge:
         )
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Edge]:
+@contextmanager
+def an_edge() -> Iterator[Edge]:
+    """Envoy and two units, in a directory of their own."""
     directory = Path(tempfile.mkdtemp(prefix="shop-edge-"))
     monolith, inventory = Unit("monolith"), Unit("inventory")
     envoy = Envoy(directory, host="127.0.0.1", port=free_port(), internal_port=free_port(), admin_port=free_port())
@@ -52,6 +54,12 @@ def running() -> Iterator[Edge]:
         monolith.stop()
         inventory.stop()
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Edge]:
+    with an_edge() as edge:
+        yield edge
 
 
 @pytest.fixture

@@ -1,21 +1,15 @@
 """What outsiders can use up at the edge is not what units need to ask each other."""
 
-import shutil
 import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from extraction.platform.local.ports import free_port
 from extraction.route import bootstrap
-from extraction.route.envoy import Envoy
 from tests.platform.conftest import eventually
-from tests.route.conftest import Edge, routing_at_first
-from tests.route.upstreams import Unit, ask
+from tests.route.conftest import Edge, an_edge
+from tests.route.upstreams import ask
 
 FEW = 4
 
@@ -26,20 +20,8 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     monkeypatch.setattr(bootstrap, "CONNECTIONS", FEW)
     monkeypatch.setattr(bootstrap, "IDLE_CLIENT_TIMEOUT", "1s")
     monkeypatch.setattr(bootstrap, "WHOLE_REQUEST_TIMEOUT", "1s")
-    directory = Path(tempfile.mkdtemp(prefix="shop-edge-"))
-    monolith, inventory = Unit("monolith"), Unit("inventory")
-    envoy = Envoy(directory, host="127.0.0.1", port=free_port(), internal_port=free_port(), admin_port=free_port())
-    envoy.write(routing_at_first(monolith, inventory))
-    process = subprocess.Popen(envoy.process().command)
-    try:
-        envoy.wait()
-        yield Edge(envoy, process.pid, monolith, inventory)
-    finally:
-        process.terminate()
-        process.wait()
-        monolith.stop()
-        inventory.stop()
-        shutil.rmtree(directory)
+    with an_edge() as edge:
+        yield edge
 
 
 def test_clients_that_hold_every_connection_keep_no_unit_from_another(narrow: Edge) -> None:
