@@ -1,8 +1,9 @@
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.management.base import CommandError
 from django.db import connections
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ExtractionConfig(AppConfig):
@@ -12,7 +13,31 @@ class ExtractionConfig(AppConfig):
         from extraction.placement import watch
 
         watch.install()
+        pre_migrate.connect(_refuse_while_on_its_way, sender=self, dispatch_uid="extraction.on_its_way")
         post_migrate.connect(_place_modules, sender=self, dispatch_uid="extraction.placement")
+
+
+def _refuse_while_on_its_way(using: str, plan: list[tuple[Any, bool]], **_: Any) -> None:
+    """Before anything is applied: tables that two databases have to have alike are not changed in one of them."""
+    from extraction.placement.database import Objects
+    from extraction.project import modules
+    from extraction.replicate.ddl_guard import SETTING, under_way
+
+    labels = {migration.app_label for migration, _ in plan}
+    changed = {config.name for config in apps.get_app_configs() if config.label in labels}
+    for module in modules().values():
+        if module.alias != using or not changed & set(module.apps):
+            continue  # what else is in its schema the server refuses to change
+        with connections[using].cursor() as cursor:
+            found = under_way(cursor, Objects(module.name, module.schema))
+        if found and not found[1]:
+            raise CommandError(
+                f"{module.name} is on its way to another unit, and its tables have to stay alike on both sides. "
+                f"Migrate when it is over: manage.py extract status {module.name}. If that cannot wait, migrate both "
+                "units, first the one that is not home where something is added, first the home where it is taken "
+                f"away, each with PGOPTIONS='-c {SETTING}={found[0]}', then run: "
+                f"manage.py extract replicate {module.name}"
+            )
 
 
 def _place_modules(using: str, **_: Any) -> None:

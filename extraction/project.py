@@ -9,11 +9,15 @@
     }
 
 `unit` is the name of what is deployed here. `home` is where a module lives when its database is new, by default here.
+
+A module that has its schema to itself moves with all that is in it. In `public`, or a schema that two modules name, it
+is the tables of its apps' models that move, with their partitions and sequences.
 """
 
 from dataclasses import dataclass
 from functools import cache
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -41,6 +45,28 @@ class Module:
 def modules() -> dict[str, Module]:
     """The modules in this unit, by name. Raises ImproperlyConfigured."""
     return {name: _module(name, given) for name, given in settings.EXTRACTION["modules"].items()}
+
+
+@cache
+def tables(module: str) -> tuple[str, ...]:
+    """The module's tables, where others share its schema; none where it has one to itself. Needs the app registry."""
+    of = modules()[module]
+    sharing = [other for other in modules().values() if (other.alias, other.schema) == (of.alias, of.schema)]
+    return model_tables(module) if of.schema == "public" or len(sharing) > 1 else ()
+
+
+@cache
+def model_tables(module: str) -> tuple[str, ...]:
+    """Those of its apps' models that migrations make, and of the relations between them."""
+    mine = modules()[module].apps
+    found = {
+        model._meta.db_table
+        for config in apps.get_app_configs()
+        if config.name in mine
+        for model in config.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy
+    }
+    return tuple(sorted(found))
 
 
 def unit() -> str:

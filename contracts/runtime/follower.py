@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, TaskPredicate
 from django.db import DatabaseError, InterfaceError
 
 from contracts.runtime.configuration import configuration
@@ -23,7 +23,8 @@ class FollowingTask(Task):  # type: ignore[type-arg]
 
     Sent on under the same id, to the queue of the same name at the other unit. A task that is acknowledged late may run
     twice as it is, so it is sent on whatever it had committed; one that is acknowledged early only if that was nothing.
-    What beat sends is skipped where the module is not at home: beat of the other unit sends its own.
+    Where it cannot be sent it goes back to its queue, or fails if it was acknowledged early. What beat sends is skipped
+    where the module is not at home: beat of the other unit sends its own.
     """
 
     abstract = True
@@ -31,12 +32,16 @@ class FollowingTask(Task):  # type: ignore[type-arg]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._lives_elsewhere():
             return self._leave_to_home(args, kwargs)
+        # Celery's own __call__ pushes an empty request, from which a second attempt would begin.
+        do = super().__call__ if self.request.called_directly else self.run
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 with operation("task", self.name):
-                    return super().__call__(*args, **kwargs)
+                    return do(*args, **kwargs)
             except Refused as refused:
+                if isinstance(refused.__cause__, TaskPredicate):  # it asked to be retried: sent on too, it comes twice
+                    raise refused.__cause__ from None
                 if not self._may_run_again(refused):
                     raise
                 if not refused.in_motion or time.monotonic() >= end:
@@ -57,7 +62,7 @@ class FollowingTask(Task):  # type: ignore[type-arg]
             return False  # the task itself finds out
 
     def _leave_to_home(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.name in _periodic(self.app):
+        if (self.request.headers or {}).get("celery_beat_task"):
             log.debug("periodic task stands by", task=self.name)
             return
         remote = configuration.resolve(_module_of(self.name))
@@ -68,14 +73,24 @@ class FollowingTask(Task):  # type: ignore[type-arg]
         return of_the_module and (refused.untouched or bool(self.acks_late))
 
     def _send_on(self, home: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """To the home's queue; while no home is known, to the end of this one. Put back if the broker is away."""
+        """To the home's queue; while no home is known, to the end of this one."""
         here = str((self.request.delivery_info or {}).get("routing_key", ""))
         unit = configuration.unit
         own = here == unit or here.startswith(f"{unit}_")
         queue = f"{home}{here.removeprefix(unit)}" if own and home else here
         try:
-            self.apply_async(args, kwargs, task_id=self.request.id, queue=queue, retry=False)
+            self.apply_async(
+                args,
+                kwargs,
+                task_id=self.request.id,
+                queue=queue,
+                headers=self.request.headers or {},
+                retry=False,
+            )
         except Exception as error:  # each transport has errors of its own
+            log.error("task not sent on", task=self.name, id=self.request.id, queue=queue, error=str(error))
+            if not self.acks_late:
+                raise
             raise Reject(error, requeue=True) from error
         log.info("task sent on", task=self.name, id=self.request.id, queue=queue)
 
@@ -83,7 +98,3 @@ class FollowingTask(Task):  # type: ignore[type-arg]
 def _module_of(task: str) -> str:
     """`inventory` of `modules.inventory.tasks.…`; nothing for the runtime's own, which serve every module."""
     return "" if task.startswith(_RUNTIME) else task.rsplit(".tasks.", 1)[0].rpartition(".")[2]
-
-
-def _periodic(app: Any) -> set[str]:
-    return {entry["task"] for entry in app.conf.beat_schedule.values()}

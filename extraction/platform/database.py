@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiosql
-import pgmq
 import psycopg
 from psycopg import Connection, sql
 
@@ -111,6 +110,8 @@ def provide_database(url: str, *, name: str, owners: Sequence[Owner]) -> None:
 
 def provide_broker(url: str, *, name: str, role: str, password: str) -> None:
     """Make a database for pgmq and the role that owns it, unless they are there."""
+    import pgmq  # of projects whose broker it is
+
     with connect(url) as admin:
         _queries.alone(admin)
         _provide_role(admin, role, password)

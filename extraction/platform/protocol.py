@@ -53,12 +53,23 @@ class Platform(Protocol):
         """Stop the unit's processes and take its server, database, queues and files away."""
         ...
 
+    def seal(self, module: str, *, unit: str, tell: Tell) -> None:
+        """Make sure that the unit's processes and the server of its database are stopped, and that this server, should
+        somebody start it again, starts with `extraction.closed` naming the module. Raises PlatformError where it cannot
+        be sure."""
+        ...
+
     def route(self, routes: Routes) -> None:
         """Send the module's requests so from now on; returns when the edge does."""
         ...
 
     def routes(self, module: str) -> Routes:
         """As they are now."""
+        ...
+
+    def waiting(self, module: str, *, unit: str) -> int | None:
+        """Tasks of the module that wait in this unit's queues, also those for a later time; None where that cannot be
+        told."""
         ...
 
     def attempts(self, module: str, *, unit: str) -> Attempts:

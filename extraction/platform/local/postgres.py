@@ -1,6 +1,7 @@
 """PostgreSQL 18 in a directory: the binaries of a wheel, one administrator, TCP on 127.0.0.1."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -125,6 +126,23 @@ class Postgres:
                 start_new_session=True,
             )
 
+    def seal(self, module: str) -> None:
+        """Let the stopped server begin with `extraction.closed` naming this module. Raises NoServer while it runs."""
+        if not self._is_there():
+            return
+        if not is_free(self.port):
+            raise NoServer(f"the server in {self.data} runs, or another at its port {self.port}; stop it, then again")
+        file = self.data / "postgresql.auto.conf"
+        lines = file.read_text().splitlines()
+        closed = [match[1] for line in lines if (match := _CLOSED.fullmatch(line))]
+        modules = sorted({module, *filter(None, ",".join(closed).split(","))})
+        new = self.data / "postgresql.auto.conf.new"
+        new.write_text("\n".join([*(line for line in lines if not _CLOSED.fullmatch(line)), _closed(modules), ""]))
+        shutil.copymode(file, new)
+        if self.user:
+            shutil.chown(new, self.user)
+        new.replace(file)
+
     def wait(self, *, timeout_s: float = 30, check: Callable[[], None] = lambda: None) -> None:
         """Return as soon as it answers. Raises NoServer, and what `check` raises meanwhile."""
         end = time.monotonic() + timeout_s
@@ -187,6 +205,13 @@ class Postgres:
             shutil.rmtree(making, ignore_errors=True)
             raise NoServer(f"initdb could not make {self.data}:\n{result.stderr.strip()}\n{_advice(result.stderr)}")
         making.rename(self.data)
+
+
+_CLOSED = re.compile(r"extraction\.closed = '([^']*)'")
+
+
+def _closed(modules: list[str]) -> str:
+    return f"extraction.closed = '{','.join(modules)}'"
 
 
 def _let_through(folder: Path) -> None:
