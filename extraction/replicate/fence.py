@@ -5,7 +5,6 @@ from typing import Any
 
 from psycopg import Connection, Cursor, sql
 
-from extraction.placement.database import NEVER_MOVED
 from extraction.replicate.pair import Pair
 from extraction.replicate.patience import patiently
 from extraction.replicate.queries import replicate
@@ -21,11 +20,11 @@ def fence(pair: Pair, admin: Connection[Any], *, timeout_s: float) -> None:
         admin.execute(replicate("become", role=sql.Identifier(owner)))
         admin.execute(objects.query("fence_function"))
 
-    patiently(admin, make_function, schema=pair.schema, timeout_s=timeout_s)
+    patiently(admin, make_function, of=objects, timeout_s=timeout_s)
     fenced = _names(admin.execute(objects.query("fenced"), {"schema": pair.schema, "fence": objects.fence}))
     for table in sorted(set(tables(pair, admin)) - set(fenced)):
         statement = objects.query("fence_table", table=sql.Identifier(table))
-        patiently(admin, partial(admin.execute, statement), schema=pair.schema, timeout_s=timeout_s)
+        patiently(admin, partial(admin.execute, statement), of=objects, timeout_s=timeout_s)
 
 
 def unfence(pair: Pair, admin: Connection[Any], *, timeout_s: float) -> None:
@@ -34,14 +33,14 @@ def unfence(pair: Pair, admin: Connection[Any], *, timeout_s: float) -> None:
     carrying = admin.execute(replicate("carrying"), {"schema": pair.schema, "fence": objects.fence})
     for table in _names(carrying):
         statement = objects.query("unfence_table", table=sql.Identifier(table))
-        patiently(admin, partial(admin.execute, statement), schema=pair.schema, timeout_s=timeout_s)
+        patiently(admin, partial(admin.execute, statement), of=objects, timeout_s=timeout_s)
     statement = objects.query("drop_fence_function")
-    patiently(admin, partial(admin.execute, statement), schema=pair.schema, timeout_s=timeout_s)
+    patiently(admin, partial(admin.execute, statement), of=objects, timeout_s=timeout_s)
 
 
 def tables(pair: Pair, admin: Connection[Any]) -> list[str]:
     """The module's tables, partitioned ones and their partitions among them."""
-    given = {"schema": pair.schema, "without": pair.objects.without()}
+    given = {**pair.objects.scope, "without": pair.objects.without()}
     return _names(admin.execute(pair.objects.query("tables"), given))
 
 
@@ -50,5 +49,5 @@ def _names(found: Cursor[Any]) -> list[str]:
 
 
 def _owner_of_placement(pair: Pair, admin: Connection[Any]) -> str:
-    found = admin.execute(replicate("tables"), {"schema": pair.schema, "never": list(NEVER_MOVED)}).fetchall()
+    found = admin.execute(replicate("tables", members=pair.objects.members), pair.objects.scope).fetchall()
     return {table: str(owner) for table, _, owner in found}[pair.objects.placement]

@@ -11,7 +11,10 @@ LONGEST_ID = 10
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A database that holds the module, as the coordinator reaches it: an administrator, on a direct connection."""
+    """A database that holds the module, as the coordinator reaches it, on a direct connection.
+
+    The role needs no more than `privileges.grants` says. `url` is empty while the database is still to be made.
+    """
 
     unit: str
     url: str = field(repr=False)
@@ -29,6 +32,8 @@ class Pair:
     schema: str
     source: Side
     target: Side
+    only: tuple[str, ...] = ()
+    """The module's tables, where others share its schema; none means all of it."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(f"[a-z0-9_]{{1,{LONGEST_ID}}}", self.id):
@@ -36,7 +41,7 @@ class Pair:
 
     @property
     def objects(self) -> Objects:
-        return Objects(self.module, self.schema)
+        return Objects(self.module, self.schema, self.only)
 
     @property
     def name(self) -> str:
@@ -75,5 +80,5 @@ class Stream:
 
     @property
     def writer(self) -> str:
-        """The role that owns the subscription; it acts as the owner of each table and has no rights of its own."""
+        """The role that owns the subscription; it inherits from the owner of each table, and has no password."""
         return f"{self.name}_writer"

@@ -9,6 +9,8 @@ from psycopg import Connection, sql
 
 from extraction.platform.database import connect
 from extraction.platform.errors import ServerUnreachable
+from extraction.replicate.copying.copy import clear_source, clear_target
+from extraction.replicate.ddl_guard import unguard
 from extraction.replicate.errors import Blocked, NotHome
 from extraction.replicate.fence import unfence
 from extraction.replicate.pair import Pair, Side, Stream
@@ -16,6 +18,7 @@ from extraction.replicate.patience import TIMEOUT_S
 from extraction.replicate.queries import replicate
 from extraction.replicate.roles import drop_role, shut_out
 from extraction.replicate.slots import copying_slots, drop_slots
+from extraction.replicate.subscriptions import drop_subscription
 
 Admin = Connection[Any]
 
@@ -35,24 +38,32 @@ def remove(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> list[str]:
             except ServerUnreachable as error:
                 left.append(_left_behind(pair, side, error))
         _require_source_is_home(pair, admins)
-        for stream in (pair.out, pair.back):
-            for side, part in ((stream.subscriber, _unsubscribe), (stream.publisher, _unpublish)):
-                if side.unit in admins:
-                    left += _tried(part, pair, stream, admins[side.unit], timeout_s)
+        left += take_streams_away(pair, admins, timeout_s=timeout_s)
         if pair.source.unit in admins:
             left += _tried(_open, pair, pair.back, admins[pair.source.unit], timeout_s)
     return left
 
 
+def take_streams_away(pair: Pair, admins: dict[str, Admin], *, timeout_s: float = TIMEOUT_S) -> list[str]:
+    """All but the fence, on the sides that these connections reach, by unit. Returns what is left, and where."""
+    left: list[str] = []
+    for admin in admins.values():
+        left += _tried(_let_change, pair, pair.out, admin, timeout_s)
+    for stream in (pair.out, pair.back):
+        for side, part in ((stream.subscriber, _unsubscribe), (stream.publisher, _unpublish)):
+            if side.unit in admins:
+                left += _tried(part, pair, stream, admins[side.unit], timeout_s)
+    return left
+
+
 def _unsubscribe(pair: Pair, stream: Stream, subscriber: Admin, timeout_s: float) -> None:
-    subscription = sql.Identifier(stream.name)
+    if stream == pair.out:
+        clear_target(pair, subscriber)
     found = subscriber.execute(replicate("subscription"), {"subscription": stream.name}).fetchone()
     copying = "^$"
     if found is not None:
         copying = f"^pg_{found[0]}(_[0-9]+)?$"
-        # Without its slot it can be dropped while the other server is away; the slot is the publisher's to drop.
-        for query in ("disable_subscription", "part_subscription", "drop_subscription"):
-            subscriber.execute(replicate(query, subscription=subscription))
+        drop_subscription(stream, subscriber)
     origins = subscriber.execute(
         replicate("origins_like"), {"origin": f"{pair.name}_tool", "copying": copying}
     ).fetchall()
@@ -62,6 +73,8 @@ def _unsubscribe(pair: Pair, stream: Stream, subscriber: Admin, timeout_s: float
 
 
 def _unpublish(pair: Pair, stream: Stream, publisher: Admin, timeout_s: float) -> None:
+    if stream == pair.out:
+        clear_source(pair, publisher)
     # First nobody may come again: a subscriber that we do not reach would reconnect between the steps.
     shut_out(stream.reader, publisher)
     noted = publisher.execute(replicate("noted_subscriber"), {"publication": stream.name}).fetchone()
@@ -70,6 +83,10 @@ def _unpublish(pair: Pair, stream: Stream, publisher: Admin, timeout_s: float) -
     drop_slots(stream, publisher, copying=copying, timeout_s=timeout_s)
     publisher.execute(replicate("drop_publication", publication=sql.Identifier(stream.name)))
     drop_role(pair, stream.reader, publisher, timeout_s=timeout_s)
+
+
+def _let_change(pair: Pair, stream: Stream, admin: Admin, timeout_s: float) -> None:
+    unguard(pair, admin, timeout_s=timeout_s)
 
 
 def _open(pair: Pair, stream: Stream, source: Admin, timeout_s: float) -> None:

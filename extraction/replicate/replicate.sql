@@ -4,14 +4,16 @@
 -- name: wait_briefly
 select set_config('lock_timeout', %(lock_timeout)s, true)
 
+-- name: wait_shortly
+select set_config('lock_timeout', '1s', false), set_config('statement_timeout', '5s', false)
+
 -- name: holders
--- Sessions whose transactions hold tables of the schema, the oldest first; those that only read stand last.
+-- Sessions whose transactions hold tables of the module, the oldest first; those that only read stand last.
 select a.pid, a.usename, a.application_name, a.state, extract(epoch from now() - a.xact_start)::float, min(c.relname)
 from pg_locks l
 join pg_class c on c.oid = l.relation
-join pg_namespace n on n.oid = c.relnamespace
 join pg_stat_activity a on a.pid = l.pid
-where l.locktype = 'relation' and l.granted and n.nspname = %(schema)s and c.relkind in ('r', 'p')
+where l.locktype = 'relation' and l.granted and c.oid in ({members})
   and l.database = (select oid from pg_database where datname = current_database()) and l.pid <> pg_backend_pid()
   and a.xact_start is not null
 group by a.pid, a.usename, a.application_name, a.state, a.xact_start
@@ -22,8 +24,7 @@ limit 3
 -- Every table of the module that holds rows, and what its fence and its subscription need to know of it.
 select c.relname, c.relkind = 'r' as holds_rows, pg_get_userbyid(c.relowner) as owner
 from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relkind in ('r', 'p') and c.relname <> all (%(never)s)
+where c.oid in ({members})
 order by c.relname
 
 -- name: carrying
@@ -38,6 +39,12 @@ set local role {role}
 
 -- name: role_exists
 select exists (select from pg_roles where rolname = %(role)s)
+
+-- name: takes_part
+select pg_has_role(%(role)s, 'usage') and pg_has_role(%(role)s, 'set')
+
+-- name: take_part
+grant {role} to current_user with inherit true, set true
 
 -- name: make_reader
 create role {role} login replication
@@ -75,8 +82,9 @@ revoke create on database {database} from {role};
 revoke pg_create_subscription from {role}
 
 -- name: grant_owner
--- The subscription becomes the owner of each table while it writes there, and has nothing of it before.
-grant {owner} to {role} with inherit false, set true
+-- The subscription becomes the owner of each table while it writes there. A TRUNCATE is checked before it does, and what
+-- restarts a sequence needs that one's owner: without inheritance the first TRUNCATE would end the stream.
+grant {owner} to {role} with inherit true, set true
 
 -- name: set_password
 alter role {role} password {verifier}
@@ -86,6 +94,19 @@ alter role {role} nologin
 
 -- name: end_sessions_of
 select pg_terminate_backend(pid) from pg_stat_activity where usename = %(role)s
+
+-- name: grantors
+-- Who let it into this database and schema. What one gave, another, superuser or not, does not take back.
+select distinct pg_get_userbyid(given.grantor)::text
+from (select a.* from pg_database d, aclexplode(d.datacl) a where d.datname = current_database()
+      union all select a.* from pg_namespace n, aclexplode(n.nspacl) a where n.nspname = %(schema)s) given
+where given.grantee = to_regrole(quote_ident(%(role)s))
+
+-- name: let_out
+set local role {grantor};
+revoke all on database {database} from {role};
+revoke all on schema {schema} from {role};
+set local role none
 
 -- name: drop_role
 drop owned by {role};
@@ -121,7 +142,7 @@ where s.subname = %(subscription)s and s.subdbid = (select oid from pg_database 
 
 -- name: make_subscription
 create subscription {subscription} connection {conninfo} publication {publication}
-  with (create_slot = false, slot_name = {slot}, copy_data = {copy_data}, origin = none, streaming = {streaming})
+  with (create_slot = false, slot_name = {slot}, copy_data = {copy_data}, origin = none, streaming = {streaming}{failover})
 
 -- name: refresh_subscription
 alter subscription {subscription} refresh publication with (copy_data = {copy_data})
@@ -152,7 +173,7 @@ where backend_xid is not null and pid <> pg_backend_pid()
 order by xact_start limit 1
 
 -- name: make_slot
-select pg_create_logical_replication_slot(%(slot)s, 'pgoutput')
+select pg_create_logical_replication_slot(%(slot)s, 'pgoutput'{failover})
 
 -- name: drop_slot
 select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = %(slot)s
@@ -162,13 +183,14 @@ select pg_terminate_backend(%(pid)s)
 
 -- name: hide_password
 -- The statement that makes a subscription holds a password; neither the log nor the list of sessions is to show it, nor
--- the statistics of statements, where a server keeps them.
+-- the statistics of statements and the audit log, where a server keeps them.
 set log_statement = 'none';
 set log_min_duration_statement = -1;
 set log_min_error_statement = 'panic';
 set log_duration = off;
 set track_activities = off;
-set pg_stat_statements.track = 'none'
+set pg_stat_statements.track = 'none';
+set pgaudit.log = 'none'
 
 -- name: as_replication
 -- What this transaction does goes to no other side, and no ordinary trigger sees it.
@@ -212,8 +234,7 @@ select
                               where r.prrelid = c.oid and p.pubname = %(publication)s),
       'state', (select r.srsubstate from pg_subscription_rel r join pg_subscription s on s.oid = r.srsubid
                 where r.srrelid = c.oid and s.subname = %(subscription)s))), '[]')
-   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-   where n.nspname = %(schema)s and c.relkind in ('r', 'p') and c.relname <> all (%(never)s)) as tables,
+   from pg_class c where c.oid in ({members})) as tables,
   (select s.subenabled from pg_subscription s
    where s.subname = %(subscription)s
      and s.subdbid = (select oid from pg_database where datname = current_database())) as is_enabled,
@@ -226,12 +247,20 @@ select
 -- What the statistics say: counting would read every row, and asking for sizes would wait for whoever alters a table.
 select c.relname, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows
 from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
 left join pg_stat_user_tables s on s.relid = c.oid
-where n.nspname = %(schema)s and c.relkind = 'r' and c.relname <> all (%(never)s)
+where c.oid in ({members}) and c.relkind = 'r'
 
 -- name: lag
 select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint
+from pg_replication_slots where slot_name = %(slot)s
+
+-- name: replay_lag
+-- Of what was acknowledged last: a stream that stands still does not make it grow.
+select coalesce(extract(epoch from r.replay_lag), 0)::float
+from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = %(slot)s
+
+-- name: wal_held
+select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, safe_wal_size
 from pg_replication_slots where slot_name = %(slot)s
 
 -- name: copying

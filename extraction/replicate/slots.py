@@ -5,13 +5,14 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from extraction.replicate.errors import Blocked
 from extraction.replicate.pair import Stream
 from extraction.replicate.queries import replicate
 
 POLL_S = 0.05
+FAILOVER_SINCE = 17_00_00
 
 
 def make_slot(stream: Stream, publisher: Connection[Any], *, timeout_s: float) -> None:
@@ -20,7 +21,9 @@ def make_slot(stream: Stream, publisher: Connection[Any], *, timeout_s: float) -
     try:
         with publisher.transaction():
             publisher.execute(replicate("wait_for_transactions"), {"statement_timeout": f"{timeout_s:g}s"})
-            publisher.execute(replicate("make_slot"), {"slot": stream.name})
+            # Such a slot sends no more than the standbys of synchronized_standby_slots have.
+            failover = sql.SQL(", failover => true" if knows_failover(publisher) else "")
+            publisher.execute(replicate("make_slot", failover=failover), {"slot": stream.name})
     except psycopg.errors.QueryCanceled as error:
         found = publisher.execute(replicate("oldest_writer")).fetchone()
         who = f"pid {found[0]} of {found[1]} writes since {found[2]:.0f} s" if found else "it is over now"
@@ -28,6 +31,11 @@ def make_slot(stream: Stream, publisher: Connection[Any], *, timeout_s: float) -
             f"a transaction that was open kept {stream.name} from beginning for {timeout_s:g} s: {who}; let it end, or "
             "end it with SELECT pg_terminate_backend(pid), and run the command again"
         ) from error
+
+
+def knows_failover(server: Connection[Any]) -> bool:
+    """Whether its slots go to its standbys with it."""
+    return server.info.server_version >= FAILOVER_SINCE
 
 
 def drop_slots(stream: Stream, publisher: Connection[Any], *, copying: str | None, timeout_s: float) -> None:

@@ -1,13 +1,14 @@
 """Join the databases of a migration: each side fenced and published, and each subscribed to the other.
 
-`prepare`, `start` and `follow` may each be killed at any moment and called again. The stream out begins with a copy;
-the one back begins when that is done, without one, and waits for the day on which the module moves.
+`prepare`, `start` and `follow` may each be killed at any moment and called again. The stream out begins where the
+snapshot of the first copy ends; the one back begins when that is done, and waits for the day on which the module moves.
 """
 
 import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,18 +17,24 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from extraction.platform.database import connect
 from extraction.platform.protocol import Tell
+from extraction.replicate.copying.copy import Copied, clear_source, clear_target, copy
+from extraction.replicate.copying.limits import Limits
+from extraction.replicate.copying.queries import copying
+from extraction.replicate.emptying import empty
 from extraction.replicate.errors import NoStream, NotCopied, NotHome, Unfit
-from extraction.replicate.fence import fence, tables
+from extraction.replicate.fence import fence
 from extraction.replicate.pair import Pair, Stream
-from extraction.replicate.patience import TIMEOUT_S, patiently
+from extraction.replicate.patience import TIMEOUT_S
 from extraction.replicate.prechecks import unfit_tables
-from extraction.replicate.progress import Copying, Progress, Reconnecting, is_complete, progress
+from extraction.replicate.progress import Copying, Progress, Reconnecting, beat, has_arrived, is_complete, progress
 from extraction.replicate.queries import replicate
+from extraction.replicate.renewing import part_lost_stream, require_leads_home
 from extraction.replicate.roles import provide_publisher, provide_subscriber
-from extraction.replicate.slots import make_slot
+from extraction.replicate.slots import knows_failover, make_slot
 
 POLL_S = 0.1
 TELL_S = 2.0
+LOOK_S = 0.5
 
 
 def prepare(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -45,9 +52,39 @@ def prepare(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> None:
             provide_subscriber(pair, stream, admin[stream.subscriber.unit], timeout_s=timeout_s)
 
 
-def start(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> None:
-    """Begin to copy, or to copy tables that came since. Raises Blocked, NotHome, NoStream, ServerUnreachable."""
-    _join(pair, pair.out, before=_empty_target, copy_data=sql.SQL("true"), timeout_s=timeout_s)
+def start(
+    pair: Pair,
+    *,
+    limits: Limits = Limits(),  # noqa: B008
+    watch: Callable[[Progress], None] = lambda now: None,
+    tell: Tell = lambda sentence: None,
+    timeout_s: float = TIMEOUT_S,
+) -> Copied:
+    """Copy all rows and begin the stream, or go on with that, or begin to copy tables that came since.
+
+    `watch` sees the progress some times a second and may raise to stop. `timeout_s` is for locks and open transactions,
+    not for the copy. Raises Blocked, NotHome, NoStream, NotCopied, ServerUnreachable.
+    """
+
+    copied = Copied()
+
+    def begin(publisher: Connection[Any], subscriber: Connection[Any]) -> None:
+        nonlocal copied
+        copied = copy(pair, limits, watch=_Seen(pair, watch), tell=tell, timeout_s=timeout_s)
+        published = publisher.execute(replicate("publication"), {"publication": pair.out.name}).fetchone()
+        # Tables that came meanwhile, or were rewritten, are published again below and then copied by the subscription.
+        tables = [sql.Identifier(pair.schema, table) for table in copied.tables if published and table in published[0]]
+        publisher.execute(
+            replicate("set_publication", publication=sql.Identifier(pair.out.name), tables=sql.SQL(", ").join(tables))
+        )
+        _subscribe(pair, pair.out, publisher)
+        provide_publisher(pair, pair.out, publisher, timeout_s=timeout_s)
+
+    _join(pair, pair.out, begin=begin, before=empty, copy_data=sql.SQL("true"), timeout_s=timeout_s)
+    with connect(pair.source.url) as source, connect(pair.target.url) as target:
+        clear_source(pair, source)
+        clear_target(pair, target)
+    return copied
 
 
 def follow(
@@ -62,20 +99,24 @@ def follow(
     `watch` sees the progress ten times a second. Raises NotCopied, and what `start` raises.
     """
     end, told_at = time.monotonic() + timeout_s, -TELL_S
+    command = f"manage.py extract replicate {pair.module}"
     while not (now := progress(pair)).is_copied:
         watch(now)
         if time.monotonic() > told_at + TELL_S:
             told_at = time.monotonic()
             tell(now.sentence())
         if time.monotonic() > end:
-            raise NotCopied(
-                f"{now.sentence()} after {timeout_s:g} s; the copy goes on by itself: "
-                f"manage.py extract replicate {pair.module}"
-            )
+            raise NotCopied(f"{now.sentence()} after {timeout_s:g} s; it goes on by itself: {command}")
         time.sleep(POLL_S)
     watch(now)
     tell(now.sentence())
-    _join(pair, pair.back, before=lambda *_: None, copy_data=sql.SQL("false"), timeout_s=max(end - time.monotonic(), 1))
+    left_s = max(end - time.monotonic(), 1)
+
+    def begin(publisher: Connection[Any], subscriber: Connection[Any]) -> None:
+        make_slot(pair.back, publisher, timeout_s=left_s)
+        _subscribe(pair, pair.back, publisher)
+
+    _join(pair, pair.back, begin=begin, before=lambda *_: None, copy_data=sql.SQL("false"), timeout_s=left_s)
     while reasons := is_complete(pair):
         watch(now)
         if lasting := [reason for reason in reasons if not isinstance(reason, Copying | Reconnecting)]:
@@ -86,13 +127,35 @@ def follow(
         if time.monotonic() > end:
             raise NotCopied(f"{'; '.join(reasons)}; look again: manage.py extract replicate {pair.module}")
         time.sleep(POLL_S)
+    # What was written during the copy may take as long again.
+    last = beat(pair, pair.out)
+    while not has_arrived(pair, pair.out, last):
+        watch(now := progress(pair))
+        if time.monotonic() > told_at + TELL_S:
+            told_at = time.monotonic()
+            tell(now.sentence())
+        if time.monotonic() > end:
+            raise NotCopied(f"{now.sentence()} after {timeout_s:g} s; it goes on by itself: {command}")
+        time.sleep(POLL_S)
     return progress(pair)
+
+
+def renew_out(pair: Pair, *, timeout_s: float = TIMEOUT_S) -> None:
+    """Begin a lost stream out again while the target is home. Raises NotHome, Blocked, NoStream, ServerUnreachable."""
+    stream = pair.out
+    part_lost_stream(pair, stream)
+    with connect(stream.publisher.url) as publisher, connect(stream.subscriber.url) as subscriber:
+        if _subscription(stream, subscriber) is None:
+            require_leads_home(pair, stream, publisher, subscriber)
+            make_slot(stream, publisher, timeout_s=timeout_s)
+            _subscribe(pair, stream, publisher)
 
 
 def _join(
     pair: Pair,
     stream: Stream,
     *,
+    begin: Callable[[Connection[Any], Connection[Any]], None],
     before: Callable[[Pair, Connection[Any], list[str], float], None],
     copy_data: sql.SQL,
     timeout_s: float,
@@ -102,9 +165,7 @@ def _join(
         found = _subscription(stream, subscriber)
         if found is None:
             _require_source_is_home(pair)
-            before(pair, subscriber, [], timeout_s)
-            make_slot(stream, publisher, timeout_s=timeout_s)
-            _subscribe(pair, stream, publisher, copy_data)
+            begin(publisher, subscriber)
             found = _subscription(stream, subscriber)
         published = publisher.execute(replicate("publication"), {"publication": stream.name}).fetchone()
         if found is None or published is None:
@@ -124,22 +185,24 @@ def _subscription(stream: Stream, subscriber: Connection[Any]) -> Any:
     return subscriber.execute(replicate("subscription"), {"subscription": stream.name}).fetchone()
 
 
-def _subscribe(pair: Pair, stream: Stream, publisher: Connection[Any], copy_data: sql.SQL) -> None:
-    """Make the subscription as its owner, with a password that nobody else learns and nothing logs."""
+def _subscribe(pair: Pair, stream: Stream, publisher: Connection[Any]) -> None:
+    """Subscribe to what is copied, as the subscription's owner, with a password that nobody learns and nothing logs."""
     password = secrets.token_urlsafe(32)
     verifier = publisher.pgconn.encrypt_password(password.encode(), stream.reader.encode(), b"scram-sha-256").decode()
     publisher.execute(replicate("set_password", role=sql.Identifier(stream.reader), verifier=sql.Literal(verifier)))
-    statement = replicate(
-        "make_subscription",
-        subscription=sql.Identifier(stream.name),
-        publication=sql.Identifier(stream.name),
-        conninfo=sql.Literal(_conninfo(stream, password)),
-        slot=sql.Literal(stream.name),
-        copy_data=copy_data,
-        streaming=sql.SQL("parallel"),
-    )
     with connect(stream.subscriber.url) as quiet:
+        statement = replicate(
+            "make_subscription",
+            subscription=sql.Identifier(stream.name),
+            publication=sql.Identifier(stream.name),
+            conninfo=sql.Literal(_conninfo(stream, password)),
+            slot=sql.Literal(stream.name),
+            copy_data=sql.SQL("false"),
+            streaming=sql.SQL("parallel"),
+            failover=sql.SQL(", failover = true" if knows_failover(publisher) and knows_failover(quiet) else ""),
+        )
         quiet.execute(replicate("hide_password"))
+        quiet.execute(copying("without_limits"))
         rights = {"role": sql.Identifier(stream.writer), "database": sql.Identifier(quiet.info.dbname)}
         try:
             with quiet.transaction():
@@ -182,30 +245,13 @@ def _has_rows(pair: Pair, subscriber: Connection[Any], table: str) -> bool:
     return subscriber.execute(query).fetchone() is not None
 
 
-def _empty_target(pair: Pair, target: Connection[Any], only: list[str], timeout_s: float) -> None:
-    """Take away what a copy that was broken off has left, or what migrations put into tables that came since.
+class _Seen:
+    """Looks at the progress twice a second, for who is called more often."""
 
-    There is no subscription to them, so nothing follows from it.
-    """
-    names = only or [*tables(pair, target), pair.objects.heartbeat]
-    found = [sql.Identifier(pair.schema, table) for table in names]
-    statements = (
-        [replicate("empty_table", table=table) for table in found]
-        if only
-        else [replicate("empty_tables", tables=sql.SQL(", ").join(found))]
-    )
-    origin = {"origin": f"{pair.name}_tool"}
-    if target.execute(replicate("origins_like"), {**origin, "copying": "^$"}).fetchone() is None:
-        target.execute(replicate("make_origin"), origin)
+    def __init__(self, pair: Pair, watch: Callable[[Progress], None]) -> None:
+        self._pair, self._watch, self._now, self._looked_at = pair, watch, progress(pair), time.monotonic()
 
-    def empty() -> None:
-        target.execute(replicate("as_replication"))
-        for statement in statements:
-            target.execute(statement)
-
-    target.execute(replicate("take_origin"), origin)
-    try:
-        patiently(target, empty, schema=pair.schema, timeout_s=timeout_s)
-    finally:
-        target.execute(replicate("leave_origin"))
-    target.execute(replicate("drop_origin"), origin)  # an idle one takes one of the server's places
+    def __call__(self, resting: str) -> None:
+        if time.monotonic() > self._looked_at + LOOK_S:
+            self._now, self._looked_at = progress(self._pair), time.monotonic()
+        self._watch(replace(self._now, resting=resting))
