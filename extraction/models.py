@@ -53,3 +53,27 @@ class Record(models.Model):
 
     class Meta:
         ordering = ["id"]
+
+
+class ComparedChunk(models.Model):
+    """Rows of a table, by a range of their key, that a comparison under way is to compare or has found equal.
+
+    Borders are keys of rows. All of them are gone when the comparison is done.
+    """
+
+    migration = models.ForeignKey(Migration, models.CASCADE, related_name="compared")
+    identity = models.CharField(max_length=200)
+    """Of the comparison: what was found counts for the same home, epoch, copy and definition of tables."""
+    table = models.CharField(max_length=63)
+    number = models.PositiveIntegerField()
+    above = models.JSONField(null=True)
+    upto = models.JSONField(null=True)
+    rows = models.BigIntegerField(null=True)
+    equal_at = models.DateTimeField(null=True)
+    """When the snapshot was taken in which it was equal."""
+    changed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["migration", "table", "number"], name="extraction_one_of_each_chunk")
+        ]

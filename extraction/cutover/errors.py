@@ -10,6 +10,8 @@ CutoverError
 ├── Different        the tables are not of the same kind on both sides
 ├── Unclear          the connection broke while the home was handed over
 ├── NotOpen          the home has moved, and the new one has not heard of it
+├── NotBetween       the module has a home, so that there is nothing to recall
+├── Copied           a side is a copy of an earlier time
 └── UnknownFailpoint
 """
 
@@ -52,6 +54,14 @@ class Unclear(CutoverError):
 
 class NotOpen(CutoverError):
     """The home has moved; the new one opens when the row arrives, by itself, and has not done so yet."""
+
+
+class NotBetween(CutoverError):
+    """The module has a home, so that there is nothing to recall. Nothing was changed."""
+
+
+class Copied(CutoverError):
+    """A side knows less than it has said before: it was restored from a copy of an earlier time."""
 
 
 class UnknownFailpoint(CutoverError):

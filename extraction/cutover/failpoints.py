@@ -17,6 +17,11 @@ FAILPOINTS = {
     "cutover.locked": "writers are refused, nothing is proven",
     "cutover.before_commit": "the row is handed over and not committed",
     "cutover.after_commit": "the home has moved, nobody was told",
+    "complete.begun": "there is no way back, and nothing is taken away",
+    "complete.parted": "the streams are gone",
+    "complete.retired": "the old tables are put aside",
+    "abort.parted": "streams and fence are gone, the unit is there",
+    "abort.retired": "the unit is gone, and the migration still open",
 }
 
 

@@ -22,6 +22,8 @@ class Sequence:
     least: int
     greatest: int
     cycles: bool
+    cache: int = 1
+    """Values that a session takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Position:
 
 def sequences(connection: Connection[Any], pair: Pair) -> list[Sequence]:
     """Those that give the module's rows their numbers."""
-    return [Sequence(*row) for row in connection.execute(queries("sequences"), {"schema": pair.schema}).fetchall()]
+    query = queries("sequences", members=pair.objects.members)
+    return [Sequence(*row) for row in connection.execute(query, pair.objects.scope).fetchall()]
 
 
 def advance(found: list[Sequence], *, home: Connection[Any], other: Connection[Any], command: str) -> None:
@@ -62,7 +65,7 @@ def beyond(sequence: Sequence, ours: Position, theirs: Position) -> Position | N
     if sequence.cycles:
         return None if ours == theirs else ours
     drawn_next = ours.value + (sequence.step if ours.is_called else 0)
-    goal = drawn_next + GAP * sequence.step
+    goal = drawn_next + GAP * sequence.cache * sequence.step
     if not sequence.least <= goal <= sequence.greatest:
         goal = drawn_next
     if (goal - theirs.value - (sequence.step if theirs.is_called else 0)) * sequence.step <= 0:

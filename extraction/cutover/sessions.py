@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 
+from extraction.cutover.copies import require_originals
 from extraction.cutover.errors import Away, Elsewhere, NotFollowing
 from extraction.placement.database import LOCK_CLASS, Objects
 from extraction.queries import Queries
@@ -32,6 +33,8 @@ class Place:
 
     home: str
     epoch: int
+    least_epoch: int = field(default=0, compare=False)
+    """What is older does not count there: not 0 after a recall."""
 
 
 def application(pair: Pair) -> str:
@@ -72,10 +75,15 @@ def limited(seconds: float, *connections: Connection[Any]) -> Iterator[None]:
 
 def place(connection: Connection[Any], objects: Objects) -> Place:
     """What the row says here."""
-    row = connection.execute(objects.query("read")).fetchone()
+    row = connection.execute(objects.query("read_all")).fetchone()
     if row is None:
         raise Elsewhere(f"{objects.schema}.{objects.placement} is empty; run: manage.py migrate")
     return Place(*row)
+
+
+def within_lock_timeout(connection: Connection[Any], timeout_ms: int) -> None:
+    """In this transaction no lock is waited for longer."""
+    connection.execute(queries("lock_timeout"), {"timeout": f"{timeout_ms}ms"})
 
 
 def settled(pair: Pair, *, command: str, within_s: float = SETTLE_S) -> tuple[Place, bool]:
@@ -123,6 +131,7 @@ def _agreed(pair: Pair, *, command: str, within_s: float) -> tuple[Place, bool]:
                 )
             if said[0] == said[1]:
                 return newest, True
+            require_originals(pair, *((each.home, each.epoch, each.least_epoch) for each in said))
             if said[0].epoch == said[1].epoch:
                 raise NotFollowing(
                     f"in epoch {newest.epoch} {pair.module} lives in {said[0].home} says the database of "

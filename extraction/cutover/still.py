@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import Connection
 
+from extraction.cutover.copies import require_heard
 from extraction.cutover.errors import Behind, Busy, NotFollowing
 from extraction.cutover.sessions import POLL_S, ask, away, limited, queries, session
 from extraction.platform.protocol import Tell
 from extraction.replicate.pair import Pair, Side
-from extraction.replicate.progress import Reconnecting, is_complete
+from extraction.replicate.progress import LostBack, Reconnecting, is_complete
 
 LEAST_PAUSE_MS = 10
 """To the server a timeout of 0 is none."""
@@ -61,6 +62,13 @@ class Still:
         """Return as soon as the other side has that heartbeat, and so all before it. Raises Behind, NotFollowing."""
         spent_s = time.perf_counter() - self.began
         _require_complete(self.pair, self.home, self.away, self.side, self.command)
+        self._arrived(beat, spent_s)
+
+    def arrived(self, beat: int) -> None:
+        """The same for who compares the rows: a table that does not follow is seen by that. Raises Behind."""
+        self._arrived(beat, time.perf_counter() - self.began)
+
+    def _arrived(self, beat: int, spent_s: float) -> None:
         _follow(self.pair, self.away, self.side, beat, self.pause_ms * 0.8 / 1000 - spent_s, self.command)
 
 
@@ -83,6 +91,7 @@ def still(pair: Pair, *, home: str, max_pause_ms: int, command: str) -> Iterator
         try:
             for connection in (beats, elsewhere):
                 connection.execute(queries("flush"))
+            _warm(lock, pair)
             _check(pair, beats, elsewhere, side, max_pause_ms, command)
             with _locked(Still(pair, side, other, lock, beats, elsewhere, max_pause_ms, command)) as held:
                 yield held
@@ -126,7 +135,18 @@ def _locked(checked: Still) -> Iterator[Still]:
             lock.rollback()
 
 
+def _warm(lock: Connection[Any], pair: Pair) -> None:
+    """What a new session looks up first it does not look up in the pause: some 6 ms on a busy machine."""
+    limit = f"{HUNG_AFTER_S:.0f}s"
+    with lock.transaction(force_rollback=True):
+        lock.execute(queries("bound"), {"lock": limit, "pause": limit})
+        lock.execute(pair.objects.query("read"))
+
+
 def _check(pair: Pair, home: Connection[Any], other: Connection[Any], side: Side, pause_ms: int, command: str) -> None:
+    # First of all: on a copy, what seems to mend the rest makes it worse.
+    require_heard(pair, side.unit, own=home, seen=other)
+    require_heard(pair, pair.other(side.unit).unit, own=other, seen=home)
     _require_complete(pair, home, other, side, command)
     _follow(pair, other, side, _beat(home, pair), pause_ms / 2 / 1000, command)
     if any(age_ms > pause_ms / 2 for *_, age_ms in ask(home, pair, "holders")):
@@ -152,8 +172,8 @@ def _behind(pair: Pair, other: Connection[Any], side: Side, within_s: float, com
     within_ms = max(within_s, 0) * 1000
     late = f"what {side.unit} commits did not arrive in {pair.other(side.unit).unit} within {within_ms:.0f} ms"
     if blockers := ask(other, pair, "blockers"):
-        sessions = ", ".join(f"pid {pid} of {role} ({name or 'unnamed'})" for pid, role, name in blockers)
-        return Behind(f"{late}: there it waits for {sessions}; end that session, then run: {command}")
+        sessions = ", ".join(f"{who} of {role} ({name or 'unnamed'})" for _, who, role, name, _ in blockers)
+        return Behind(f"{late}: there it waits for {sessions}; end that with {blockers[0][-1]}, then run: {command}")
     return Behind(f"{late}; wait until it has caught up, then run: {command}")
 
 
@@ -176,4 +196,9 @@ def _require_complete(pair: Pair, home: Connection[Any], other: Connection[Any],
     why = f"{pair.module} is not replicated whole: {', '.join(reasons)}"
     if all(isinstance(reason, Reconnecting) for reason in reasons):
         raise Behind(f"{why}; wait until it is, then run: {command}")
+    if side is pair.target and any(isinstance(reason, LostBack) for reason in reasons):
+        raise NotFollowing(
+            f"{why}; what {side.unit} has written since is there alone, and there is no way back. To go on: "
+            f'manage.py extract complete {pair.module} --override "the stream back is lost"'
+        )
     raise NotFollowing(f"{why}; run: manage.py extract replicate {pair.module}, then: {command}")

@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from extraction.cutover.errors import Away, Behind, NotFollowing, NotOpen, Overtaken, Unclear
 from extraction.cutover.failpoints import failpoint
+from extraction.cutover.large import require_small
 from extraction.cutover.sequences import advance, sequences
 from extraction.cutover.sessions import POLL_S, Place, application, ask, limited, place, queries, session, settled
 from extraction.cutover.still import Still, attempting, still
@@ -89,6 +90,7 @@ def _attempt(
     after = Place(to, before.epoch + 1)
     with session(pair, pair.side(before.home), command=command) as home:
         found = sequences(home, pair)
+        require_small(pair, home, pair.side(before.home), command=command)
     failpoint("cutover.before_lock")
     with still(pair, home=before.home, max_pause_ms=max_pause_ms, command=command) as held:
         failpoint("cutover.locked")
@@ -169,22 +171,24 @@ def _wait_until_open(pair: Pair, after: Place, within_s: float, command: str, te
         except Away:
             pass
         time.sleep(AGAIN_S)
+    # What coordinates is in the source's database: where that cannot open, nothing can be recalled either.
+    recalled = f". If it cannot open, take the module back: manage.py extract recall {pair.module}"
     raise NotOpen(
         f"{pair.module} has moved to {after.home} (epoch {after.epoch}), whose database has not heard of it within "
-        f"{within_s:g} s. Do not move it back: start that database, and it opens by itself. See: "
-        f"manage.py extract status {pair.module}; then run: {command}"
+        f"{within_s:g} s. Start that database, and it opens by itself; see: manage.py extract status {pair.module}, "
+        f"then run: {command}{recalled if side is pair.target else ''}"
     )
 
 
 def _is_open(new: Connection[Any], pair: Pair, after: Place, end: float, tell: Tell) -> bool:
     """Whether it opened before the end; False as soon as the connection breaks."""
-    patient_until = time.monotonic() + GRACE_S
+    patient_until, beyond = time.monotonic() + GRACE_S, set[str]()
     try:
         while place(new, pair.objects).epoch < after.epoch:
             if time.monotonic() > end:
                 return False
             if time.monotonic() > patient_until:
-                _end_blockers(new, pair, tell)
+                _end_blockers(new, pair, beyond, tell)
                 patient_until = time.monotonic() + GRACE_S
             time.sleep(POLL_S)
     except psycopg.OperationalError:
@@ -192,8 +196,20 @@ def _is_open(new: Connection[Any], pair: Pair, after: Place, end: float, tell: T
     return True
 
 
-def _end_blockers(new: Connection[Any], pair: Pair, tell: Tell) -> None:
-    """A row that somebody has locked on the other side keeps the news out, without limit."""
-    for pid, role, name in ask(new, pair, "blockers"):
-        tell(f"ended pid {pid} of {role} ({name or 'unnamed'}), whose lock kept {pair.module} closed")
-        new.execute(queries("end_session"), {"pid": pid})
+def _end_blockers(new: Connection[Any], pair: Pair, beyond: set[str], tell: Tell) -> None:
+    """A row that somebody has locked on the other side keeps the news out, without limit; `beyond`: not ours to end."""
+    for pid, who, role, name, ends in ask(new, pair, "blockers"):
+        if who in beyond:
+            continue
+        whose = f"{who} of {role} ({name or 'unnamed'}), whose lock keeps {pair.module} closed"
+        if not pid:  # what was promised to somebody
+            beyond.add(who)
+            tell(f"nobody but its owner may end {whose}; commit it, or run there: {ends};")
+            continue
+        try:
+            new.execute(queries("end_session"), {"pid": pid})
+        except psycopg.errors.InsufficientPrivilege:
+            beyond.add(who)
+            tell(f"only a superuser may end {whose}; run there as one: {ends};")
+        else:
+            tell(f"ended {whose}")
