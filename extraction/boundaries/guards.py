@@ -22,15 +22,15 @@ from collections import Counter
 from functools import cache, lru_cache
 from typing import Any
 
-import structlog
 from django.apps import apps
 from django.conf import settings
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from extraction.boundaries.operations import Operation, current
+from extraction.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _TOOLING = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -141,9 +141,13 @@ def _mode() -> str:
 
 @cache
 def _module_of_alias() -> dict[str, str]:
-    """Module by alias, for aliases that serve one module only."""
+    """Module by alias, for aliases that serve one module only. `default` serves the rest of the project too."""
     served = Counter(module["database"] for module in _modules().values())
-    return {module["database"]: name for name, module in _modules().items() if served[module["database"]] == 1}
+    return {
+        alias: name
+        for name, module in _modules().items()
+        if served[alias := module["database"]] == 1 and alias != DEFAULT_DB_ALIAS
+    }
 
 
 @cache

@@ -74,4 +74,6 @@ def note_outside(what: str) -> None:
         operation.outside.append(what)
 
 
+of_process: Counter[str] = Counter()
+"""Commits of this process by database alias, in an operation or not."""
 _operation: ContextVar[Operation | None] = ContextVar("operation", default=None)

@@ -17,8 +17,6 @@ _queries = Queries(Path(__file__).with_name("placement.sql"))
 
 LOCK_CLASS = 0x4D56
 """First key of the advisory lock; the second is the oid of the placement table, which no two modules share."""
-NEVER_MOVED = ("django_migrations",)
-"""Published, it would mark migrations as applied where no DDL ran."""
 
 
 class Executes(Protocol):
@@ -31,6 +29,8 @@ class Objects:
 
     module: str
     schema: str
+    only: tuple[str, ...] = ()
+    """The module's tables, where others share its schema; none means all of it."""
 
     @property
     def placement(self) -> str:
@@ -48,6 +48,25 @@ class Objects:
         """A query of placement.sql with this module's names."""
         return _queries(name, **self._names, **parts)
 
+    @cached_property
+    def members(self) -> sql.Composed:
+        """The subquery of the oids of what moves. Goes into a query that gets `scope`."""
+        return _queries("members", schema_name=sql.SQL("%(schema)s"), only=sql.SQL("%(only)s"))
+
+    @cached_property
+    def members_literally(self) -> sql.Composed:
+        """The same for a query that runs without parameters."""
+        return _queries("members", schema_name=sql.Literal(self.schema), only=sql.Literal(self._only))
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """Parameters of `members`."""
+        return {"schema": self.schema, "only": self._only}
+
+    @property
+    def _only(self) -> list[str]:
+        return [*self.only, self.placement, self.heartbeat] if self.only else []
+
     def install(self, cursor: Executes, *, unit: str, home: str) -> None:
         """Make what `migrate` makes, unless it is there; the row says `home` only where it is new."""
         body = sql.Literal(sql.SQL("select {}::text").format(sql.Literal(unit)).as_string())
@@ -55,14 +74,15 @@ class Objects:
         cursor.execute(self.query("seed"), {"home": home})
 
     def without(self) -> list[str]:
-        """Tables of the schema that carry no rows of the module."""
-        return [*NEVER_MOVED, self.placement, self.heartbeat]
+        """Of what moves, the tables that carry no rows of the module."""
+        return [self.placement, self.heartbeat]
 
     @cached_property
     def _names(self) -> dict[str, sql.Composable]:
         placement = sql.Identifier(self.schema, self.placement).as_string()
         return {
             "schema": sql.Identifier(self.schema),
+            "members": self.members,
             "module": sql.Literal(self.module),
             "placement": sql.Identifier(self.placement),
             "placement_name": sql.Literal(placement),

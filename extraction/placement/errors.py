@@ -5,6 +5,8 @@ psycopg.DatabaseError
 └── ModuleMoved       MV001: the module lives in another unit
 django.db.DatabaseError
 └── RefusalSwallowed  a transaction was about to commit without the write that was refused
+Exception
+└── NotSentOn         a task that the broker had forgotten could not be sent to the home of its module
 """
 
 import json
@@ -44,6 +46,31 @@ class RefusalSwallowed(DatabaseError):
             f"a write of {refusal.module} was refused and the error swallowed, so nothing of this is committed; let "
             "the DatabaseError through to the end of the operation"
         )
+
+
+class NotSentOn(Exception):
+    """A task was acknowledged before it began, and could not be sent to the home of its module."""
+
+    def __init__(self, task: str, task_id: str, home: str) -> None:
+        super().__init__(task, task_id, home)
+
+    def __str__(self) -> str:
+        task, task_id, home = self.args
+        return (
+            f"task {task} [{task_id}] was not done here, for its module lives in {home}, and was not sent there, for "
+            f"the error above; when that is mended, send it again, with its arguments: celery -A project call {task}"
+        )
+
+
+def note_behind(error: psycopg.Error, refusal: Refusal) -> None:
+    """What an error that names no module turned out to be: 40001, or 42P01 after `complete`."""
+    error.refusal_behind = refusal  # type: ignore[attr-defined]
+
+
+def refusal_behind(error: psycopg.Error) -> Refusal | None:
+    """As it was noted."""
+    found: Refusal | None = getattr(error, "refusal_behind", None)
+    return found
 
 
 def refusal_in(error: BaseException) -> Refusal | None:

@@ -6,17 +6,18 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-import structlog
 from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from extraction import project
 from extraction.boundaries.operations import Operation, Refusal, current
+from extraction.logs import get_logger
 from extraction.placement import where
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAUSE_S = 0.005
 """Before a request is tried again while its module is in motion."""
@@ -29,7 +30,7 @@ _LONGEST_EPOCH = 18
 
 
 class FollowingMiddleware:
-    """Follows a module that moves, for WSGI. Stands outside of whatever opens a session or a transaction.
+    """Follows a module that moves, for WSGI and ASGI. Stands outside of whatever opens a session or a transaction.
 
     A request of which nothing was committed and nothing done outside is tried again while its module is in motion, and
     redirected when it has moved; the proxy follows that redirect itself. Any other that is refused is ambiguous: 503,
@@ -82,9 +83,13 @@ def _body(request: HttpRequest) -> bytes | None:
 
 def _afresh(request: HttpRequest, given: dict[str, Any], body: bytes) -> HttpRequest:
     """The request as it came in: views and middlewares leave their marks on it."""
-    fresh = WSGIRequest({**given, "wsgi.input": BytesIO(body)})
+    fresh: HttpRequest
+    if isinstance(request, ASGIRequest):
+        fresh = ASGIRequest(request.scope, BytesIO(body))
+    else:
+        fresh = WSGIRequest({**given, "wsgi.input": BytesIO(body)})
     if getattr(request, "_dont_enforce_csrf_checks", False):  # Django's test client says so on the request
-        fresh._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+        setattr(fresh, "_dont_enforce_csrf_checks", True)  # noqa: B010
     return fresh
 
 

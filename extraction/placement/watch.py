@@ -7,25 +7,31 @@ its SELECT.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from psycopg import sql
 
+from extraction import project
 from extraction.boundaries import guards, operations
 from extraction.boundaries.guards import GuardError, in_transaction
 from extraction.boundaries.operations import Refusal
-from extraction.placement import where
-from extraction.placement.errors import RefusalSwallowed, refusal_in
+from extraction.placement import ending, where
+from extraction.placement.database import Objects
+from extraction.placement.errors import RefusalSwallowed, note_behind, refusal_in
 
 _SERIALIZATION_FAILURE = "40001"
+_UNDEFINED_TABLE = "42P01"
 _OUTCOME_UNKNOWN = ("08", "57P")
 
 
 def install() -> None:
-    """Watch every connection made from now on."""
+    """Watch every connection made from now on, and end this process with a sentence where it is refused."""
+    ending.install()
     connection_created.connect(_watch, dispatch_uid="extraction.placement.watch")
     for connection in connections.all(initialized_only=True):
         _watch(None, connection)
@@ -56,8 +62,9 @@ class _Watch:
         connection.savepoint_rollback = self.roll_back_to  # type: ignore[method-assign]
 
     def transaction_ended(self) -> None:
-        self.wrote = self.conflict = False
+        self.wrote = False
         self.refusal: Refusal | None = None
+        self.hiding: _Hiding | None = None
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
@@ -73,7 +80,7 @@ class _Watch:
         try:
             result = execute(sql, params, many, context)
         except Exception as error:
-            self._failed(error)
+            self._failed(error, tables)
             if commits and not _surely_failed(error):
                 self._committed()
             raise
@@ -93,11 +100,11 @@ class _Watch:
         self._end_of_transaction(lambda: self.really_release(sid), lambda: self.really_roll_back_to(sid))
 
     def rollback(self) -> None:
-        conflict = self.conflict
+        hiding = self.hiding
         self.transaction_ended()
         self.really_rollback()
-        if conflict:
-            self._look_behind_conflict()
+        if hiding:
+            self._look_behind(hiding)
 
     def roll_back_to(self, sid: str) -> None:
         if not in_transaction(self.connection):
@@ -134,25 +141,48 @@ class _Watch:
             raise RefusalSwallowed(operation.refusal)
 
     def _committed(self, *, of_the_module: bool = True) -> None:
+        operations.of_process[self.connection.alias] += 1
         operation = operations.current()
         if operation is not None:
             operation.committed[self.connection.alias] += 1
             if self.guard and of_the_module:
                 self.guard.committed(operation)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, tables: frozenset[tuple[str, str]] = frozenset()) -> None:
         refusal = refusal_in(error)
         if refusal is not None:
             where.learn(refusal)
             self._remember(refusal)
-        elif self.serves_modules and _sqlstate(error) == _SERIALIZATION_FAILURE:
-            self.conflict = self.connection.in_atomic_block
-            if not self.conflict:
-                self._look_behind_conflict()
+        elif (hiding := self._hiding(error, tables)) is not None:
+            if self.connection.in_atomic_block:
+                self.hiding = hiding
+            else:
+                self._look_behind(hiding)
 
-    def _look_behind_conflict(self) -> None:
-        refusal = where.refusal_behind_conflict(self.connection)
-        if refusal is not None and (operation := operations.current()) is not None:
+    def _hiding(self, error: Exception, tables: frozenset[tuple[str, str]]) -> "_Hiding | None":
+        """A conflict is a switch's if a fence met it; a table is missed as a module's if the statement names one of it,
+        or its alias is that module's alone."""
+        cause = _of_psycopg(error)
+        if cause is None or not self.serves_modules:
+            return None
+        here = [of for of in project.modules().values() if of.alias == self.connection.alias]
+        if cause.sqlstate == _UNDEFINED_TABLE:
+            owners = {owner for owner, _ in tables} | ({self.guard.module} if self.guard else set())
+            return _Hiding(cause, [of.name for of in here if of.name in owners], where.refusal_behind_missing_table)
+        if cause.sqlstate == _SERIALIZATION_FAILURE:
+            met = cause.diag.context or ""
+            fences = [(of.name, sql.Identifier(Objects(of.name, of.schema).fence).as_string()) for of in here]
+            modules = [name for name, fence in fences if f".{fence}()" in met or f".{fence[1:-1]}()" in met]
+            return _Hiding(cause, modules, where.refusal_behind_conflict)
+        return None
+
+    def _look_behind(self, hiding: "_Hiding") -> None:
+        found = (hiding.look(self.connection, module) for module in hiding.modules)
+        refusal = next((each for each in found if each is not None), None)
+        if refusal is None:
+            return
+        note_behind(hiding.error, refusal)
+        if (operation := operations.current()) is not None:
             operation.refusal = operation.refusal or refusal
 
     def _remember(self, refusal: Refusal) -> None:
@@ -162,9 +192,23 @@ class _Watch:
             operation.refusal = operation.refusal or refusal
 
 
-def _sqlstate(error: Exception) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Hiding:
+    """An error that names no module, and may come of the move of one of these."""
+
+    error: psycopg.Error
+    modules: list[str]
+    look: Callable[[BaseDatabaseWrapper, str], Refusal | None]
+
+
+def _of_psycopg(error: Exception) -> psycopg.Error | None:
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
-    return cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    return cause if isinstance(cause, psycopg.Error) else None
+
+
+def _sqlstate(error: Exception) -> str | None:
+    cause = _of_psycopg(error)
+    return None if cause is None else cause.sqlstate
 
 
 def _surely_failed(error: Exception) -> bool:

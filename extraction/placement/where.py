@@ -4,19 +4,23 @@ The rows are read past Django's cursor, so that a look at one neither counts nor
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
-import structlog
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from extraction import project
 from extraction.boundaries.guards import in_transaction
 from extraction.boundaries.operations import Refusal
+from extraction.logs import get_logger
 from extraction.placement.database import Objects
+from extraction.placement.retired import is_retired
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 KNOWN_FOR_S = 1.0
 
@@ -75,25 +79,27 @@ def learn(refusal: Refusal) -> None:
         _learn(refusal.module, Place(home=refusal.home, epoch=refusal.epoch, here=False))
 
 
-def refusal_behind_conflict(connection: BaseDatabaseWrapper) -> Refusal | None:
-    """What a serialization failure (40001) on this connection hides, if a module of it carries the fence.
+def refusal_behind_conflict(connection: BaseDatabaseWrapper, module: str) -> Refusal | None:
+    """What a serialization failure (40001) in the fence of this module hides: outside READ COMMITTED it reads with FOR
+    SHARE, and a switch shows as a conflict.
 
-    Outside READ COMMITTED the fence reads with FOR SHARE, and a switch shows as a conflict. Asked in a new transaction;
-    called when the failed one is rolled back.
+    Asked in a new transaction; called when the failed one is rolled back.
     """
-    raw = connection.connection
-    try:
-        for of in project.modules().values():
-            objects = Objects(of.name, of.schema)
-            fenced = {"schema": of.schema, "fence": objects.fence}
-            if of.alias == connection.alias and raw.execute(objects.query("fenced"), fenced).fetchone():
-                found = _learn(of.name, _read(connection, of))
-                return Refusal(of.name) if found.here else Refusal(of.name, home=found.home, epoch=found.epoch)
-    except psycopg.Error:
-        return None
-    finally:
-        if not raw.closed and not raw.autocommit:
-            raw.rollback()
+    with _asking(connection):
+        found = _learn(module, _read(connection, project.modules()[module]))
+        return Refusal(module) if found.here else Refusal(module, home=found.home, epoch=found.epoch)
+    return None
+
+
+def refusal_behind_missing_table(connection: BaseDatabaseWrapper, module: str) -> Refusal | None:
+    """What a table of this module that is not there (42P01) hides: those of one that left for good were put aside.
+
+    Asked as above.
+    """
+    of = project.modules()[module]
+    with _asking(connection) as raw:
+        if is_retired(raw, Objects(of.name, of.schema)) and not (found := _learn(module, _read(connection, of))).here:
+            return Refusal(module, home=found.home, epoch=found.epoch)
     return None
 
 
@@ -107,6 +113,18 @@ _known: dict[str, tuple[Place, float]] = {}
 """By module, and until when it may be taken for true."""
 _units: dict[str, str] = {}
 """The name that the database of a module has for itself; it never changes."""
+
+
+@contextmanager
+def _asking(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Connection[Any]]:
+    """Its driver's connection, for a transaction of its own; an error of that is no answer."""
+    raw = connection.connection
+    try:
+        with suppress(psycopg.Error):
+            yield raw
+    finally:
+        if not raw.closed and not raw.autocommit:
+            raw.rollback()
 
 
 def _read(connection: BaseDatabaseWrapper, of: project.Module) -> Place:
