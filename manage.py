@@ -5,6 +5,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
+from psycopg.errors import SerializationFailure
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
             raise
         sys.exit(f"{error}")
     except OperationalError as error:
-        if "--traceback" in sys.argv:
+        if "--traceback" in sys.argv or isinstance(error.__cause__, SerializationFailure):  # that one is an answer
             raise
         reason = " ".join(str(error).split())
         sys.exit(f"The database does not answer ({reason}).\nIs the shop running? uv run manage.py up")

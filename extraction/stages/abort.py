@@ -1,8 +1,11 @@
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
 from django.utils import timezone
 
+from extraction.cutover.failpoints import failpoint
+from extraction.platform.errors import NoServer
 from extraction.platform.protocol import Routes
 from extraction.replicate.removal import remove
 from extraction.stages.errors import Remains
@@ -15,6 +18,9 @@ class Abort:
     """The end of a migration that did not happen: the source is as before, the target is gone."""
 
     name = "abort"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        """None of its own."""
 
     def gates(self, situation: Situation) -> Iterator[Gate]:
         yield from after("", situation)
@@ -32,7 +38,11 @@ class Abort:
             return {}
 
         def part(voice: Voice) -> dict[str, Any]:
-            left = remove(situation.pair)
+            try:
+                pair = situation.pair
+            except NoServer:  # retired before, and that was after all of the source was taken away
+                return {"left": []}
+            left = remove(pair)
             # What stays on a target that is away goes with its server in the next step, or that step fails.
             gone = f"the server of {target} is away"
             if here := [line for line in left if not line.startswith(gone)]:
@@ -44,10 +54,12 @@ class Abort:
                 migration = situation.open()
                 migration.stage = ""
                 migration.save(update_fields=["stage"])
+            failpoint("abort.parted")
             return {"left": left}
 
         def retire(voice: Voice) -> dict[str, Any]:
             platform.retire(module, unit=target, tell=voice)
+            failpoint("abort.retired")
             return {}
 
         steps = [Step(f"Giving all reads of {module} to {source}", reads)]
@@ -58,3 +70,4 @@ class Abort:
     def conclude(self, situation: Situation) -> None:
         migration = situation.open()
         migration.reads_percent, migration.ended_at = 0, timezone.now()
+        migration.compared.all().delete()  # keys of rows, which nobody needs any more

@@ -1,5 +1,6 @@
 """Writes move: there and back."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +9,7 @@ from extraction.cutover.switch import switch
 from extraction.platform.protocol import Routes
 from extraction.stages.ramp import reads_home, unverified
 from extraction.stages.situation import Situation
-from extraction.stages.stage import Gate, Options, Step, Voice
+from extraction.stages.stage import Gate, Options, Step, Voice, takes_pause, takes_reason
 from extraction.stages.turn import after
 
 
@@ -16,6 +17,10 @@ class Cutover:
     """The target becomes home: writes, reads and contract calls. The source follows it, so that it can go back."""
 
     name = "cutover"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        takes_pause(parser)
+        takes_reason(parser)
 
     def gates(self, situation: Situation) -> Iterator[Gate]:
         yield from after("replicate", situation)
@@ -59,6 +64,9 @@ class Rollback:
     """The source is home again, and answers all reads. Nothing is lost: it has followed."""
 
     name = "rollback"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        takes_pause(parser)
 
     def gates(self, situation: Situation) -> Iterator[Gate]:
         yield from after("replicate", situation)

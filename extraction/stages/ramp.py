@@ -1,4 +1,5 @@
 import time
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from extraction.cutover.failpoints import failpoint
 from extraction.platform.protocol import Attempts, Routes
 from extraction.stages.errors import ReadsFailed, Unread
 from extraction.stages.situation import Situation
-from extraction.stages.stage import Gate, Options, Step, Voice
+from extraction.stages.stage import Gate, Options, Step, Voice, takes_reason
 from extraction.stages.turn import after, at_source
 
 SHARES = (1, 10, 50, 100)
@@ -20,6 +21,11 @@ class Ramp:
     """A growing share of reads to the target, watched at each step."""
 
     name = "ramp"
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        takes_reason(parser)
+        parser.add_argument("--hold-s", type=float, default=3.0, help="each share is watched so long (default: 3)")
+        parser.add_argument("--max-failed", type=int, default=0, help="reads that may fail a share (default: 0)")
 
     def gates(self, situation: Situation) -> Iterator[Gate]:
         yield from after("replicate", situation)

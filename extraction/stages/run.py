@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from extraction.replicate.errors import ReplicationError
 from extraction.route.errors import RouteError
 from extraction.stages.coordinator import coordinating, who
 from extraction.stages.errors import Refused, StageError, Stopped
-from extraction.stages.situation import Situation
+from extraction.stages.situation import LAST, Situation
 from extraction.stages.stage import Gate, Options, Stage, Step
 
 What = Record.What
@@ -46,12 +47,14 @@ class Outcome:
 
 def plan(stage: Stage, situation: Situation, options: Options) -> Outcome:
     """What the stage would do. Changes nothing. Raises Refused where it would be."""
-    if sentence := stage.done(situation) if situation.migration else "":
-        return Outcome(False, sentence)
-    for gate in stage.gates(situation):
-        if gate.firm or not options.override:
-            raise _refusal(stage, situation, gate)
-    return Outcome(True, "", {"would": [step.what for step in stage.steps(situation, options)]})
+    situation.refresh(completed=stage.name == LAST)
+    with _told(situation):
+        if sentence := _done(stage, situation, options):
+            return Outcome(False, sentence)
+        for gate in stage.gates(situation):
+            if gate.firm or not options.override:
+                raise _refusal(stage, situation, gate)
+        return Outcome(True, "", {"would": [step.what for step in stage.steps(situation, options)]})
 
 
 def run(
@@ -60,11 +63,12 @@ def run(
     """Do what is left of the stage. Raises what EXPECTED lists, and records it."""
     module = situation.module.name
     with coordinating(module, url=situation.source_url, stage=stage.name) as lock:
-        situation.refresh()
+        situation.refresh(completed=stage.name == LAST)
         try:
-            if sentence := stage.done(situation) if situation.migration else "":
-                return Outcome(False, sentence)
-            _pass_gates(stage, situation, options)
+            with _told(situation):
+                if sentence := _done(stage, situation, options):
+                    return Outcome(False, sentence)
+                _pass_gates(stage, situation, options)
         except EXPECTED as error:
             _record(stage, situation, What.REFUSED, _evidence_of(error))
             raise
@@ -73,28 +77,44 @@ def run(
         evidence: dict[str, Any] = {}
         voice = _Voice(show, is_stopping, situation, stage)
         try:
-            for step in stage.steps(situation, options):
-                voice("")
-                lock.check()
-                evidence |= _do(step, voice, show)
-                _record(stage, situation, What.STEP, {"step": step.what, **evidence})
+            with _told(situation):
+                for step in stage.steps(situation, options):
+                    voice("")
+                    lock.check()
+                    evidence |= _do(step, voice, show)
+                    _record(stage, situation, What.STEP, {"step": step.what, **evidence})
         except Stopped as error:
             _record(stage, situation, What.STOPPED, evidence)
             error.evidence = evidence
             raise
         except Exception as error:
             _record(stage, situation, What.FAILED, evidence | _evidence_of(error))
-            if isinstance(error, psycopg.Error):
-                raise StageError(
-                    f"{type(error).__name__}: {_first_line(error)}; see where it stands: {situation.command('status')}",
-                    **evidence,
-                ) from error
+            if isinstance(error, StageError):
+                error.evidence = evidence | error.evidence
             raise
         stage.conclude(situation)
         migration = situation.open()
         migration.save()
         _record(stage, situation, What.DONE, evidence)
         return Outcome(True, f"{stage.name} of {module} is done", evidence)
+
+
+@contextmanager
+def _told(situation: Situation) -> Iterator[None]:
+    """Raise StageError for what a server says that nobody foresaw."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StageError(
+            f"{type(error).__name__}: {_first_line(error)}; see where it stands: {situation.command('status')}",
+            error=type(error).__name__,
+        ) from error
+
+
+def _done(stage: Stage, situation: Situation, options: Options) -> str:
+    if situation.migration is None or options.drop or (situation.stage == LAST != stage.name):
+        return ""
+    return stage.done(situation)
 
 
 class _Voice:
@@ -154,8 +174,10 @@ def _record(stage: Stage, situation: Situation, what: Record.What, evidence: dic
 
 
 def _evidence_of(error: Exception) -> dict[str, Any]:
+    """Of what nobody foresaw the first line: the next ones may hold a row."""
     known = error.evidence if isinstance(error, StageError) else {}
-    return {"error": type(error).__name__, "message": str(error), **known}
+    message = str(error) if isinstance(error, EXPECTED) else _first_line(error)
+    return {"error": type(error).__name__, "message": message, **known}
 
 
 def _first_line(error: Exception) -> str:

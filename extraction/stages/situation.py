@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import psycopg
+from django.apps import apps
 from django.db.models import Q
 from psycopg import sql
 
@@ -23,8 +24,12 @@ from extraction.stages.errors import StageError
 
 _queries = Queries(Path(__file__).with_name("situation.sql"))
 
-ORDER = ("", "provision", "replicate", "verify", "ramp", "cutover")
+LAST = "complete"
+ORDER = ("", "provision", "replicate", "verify", "ramp", "cutover", LAST)
 """Stages in the order in which they are done. `rollback` leads from the last one back to before it."""
+LOST = "lost"
+"""The target was given up by `recall --accept-loss`; what is left is to abort."""
+_AS_FAR_AS = {"rollback": "ramp", LOST: "provision"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,12 @@ class Situation:
     def __post_init__(self) -> None:
         self.refresh()
 
-    def refresh(self) -> None:
-        """Read the open migration again."""
-        self.migration = Migration.objects.using("default").filter(Q(module=self.module.name, ended_at=None)).first()
+    def refresh(self, *, completed: bool = False) -> None:
+        """Read the open migration again, or, if asked to and none is open, the one that was completed last."""
+        found = Migration.objects.using("default").filter(Q(module=self.module.name))
+        self.migration = found.filter(ended_at=None).first()
+        if completed and self.migration is None:
+            self.migration = found.filter(stage=LAST).exclude(ended_at=None).order_by("ended_at").last()
 
     def open(self) -> Migration:
         """The open migration, a new one if there is none."""
@@ -60,6 +68,11 @@ class Situation:
                 id=secrets.token_hex(3), module=self.module.name, source=self.source, target=self.target
             )
         return self.migration
+
+    @property
+    def was_completed(self) -> bool:
+        """Whether a migration of the module came to its end here."""
+        return Migration.objects.using("default").filter(module=self.module.name, stage=LAST).exists()
 
     @property
     def source(self) -> str:
@@ -78,7 +91,7 @@ class Situation:
 
     def has_done(self, stage: str) -> bool:
         """Whether this stage was done and not undone."""
-        return ORDER.index("ramp" if self.stage == "rollback" else self.stage) >= ORDER.index(stage)
+        return ORDER.index(_AS_FAR_AS.get(self.stage, self.stage)) >= ORDER.index(stage)
 
     @property
     def source_url(self) -> str:
@@ -93,8 +106,22 @@ class Situation:
             id=migration.id,
             module=self.module.name,
             schema=self.module.schema,
+            only=project.tables(self.module.name),
             source=Side(unit=self.source, url=self.source_url),
             target=Side(unit=self.target, url=self.platform.admin_url(self.target, self.module.name)),
+        )
+
+    @property
+    def one_sided(self) -> Pair:
+        """The source twice, for what is done there alone, also where the target has no database any more."""
+        source = Side(unit=self.source, url=self.source_url)
+        return Pair(
+            id=self.open().id,
+            module=self.module.name,
+            schema=self.module.schema,
+            only=project.tables(self.module.name),
+            source=source,
+            target=source,
         )
 
     def places(self) -> tuple[Place, ...]:
@@ -133,13 +160,14 @@ class Situation:
         return Place(unit, home=row[0], epoch=row[1]) if row else Place(unit, problem="it has no placement row")
 
     def _migrated_at(self, unit: str) -> datetime | None:
-        schema = self.module.schema
+        labels = [config.label for config in apps.get_app_configs() if config.name in self.module.apps]
         try:
             with connect(self.platform.admin_url(unit, self.module.name)) as connection:
-                if connection.execute(_queries("records_migrations"), {"schema": schema}).fetchone() != (True,):
-                    return None
-                query = _queries("last_migrated_at", schema=sql.Identifier(schema))
-                (last,) = connection.execute(query).fetchone() or (None,)
-                return last
+                books = connection.execute(_queries("migration_books"), {"schema": self.module.schema}).fetchall()
+                found = list[tuple[datetime | None]]()
+                for (schema,) in books:
+                    query = _queries("last_migrated_at", schema=sql.Identifier(schema))
+                    found += connection.execute(query, {"labels": labels or None}).fetchall()
+                return max((at for (at,) in found if at), default=None)
         except PlatformError:  # what needs this side says so itself
             return None

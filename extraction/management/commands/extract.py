@@ -1,7 +1,6 @@
 """`manage.py extract STAGE MODULE`: take a module out into a unit of its own while it is used, and put it back."""
 
 import json
-import math
 import signal
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -11,6 +10,9 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.core.serializers.json import DjangoJSONEncoder
 
+from extraction.plan.document import document_of
+from extraction.plan.plan import plan_of
+from extraction.plan.text import lines_of
 from extraction.platform.protocol import platform
 from extraction.project import Module, modules
 from extraction.stages.catalogue import STAGES
@@ -19,9 +21,6 @@ from extraction.stages.run import EXPECTED, Outcome, plan, run
 from extraction.stages.situation import Situation
 from extraction.stages.stage import Options, Stage
 from extraction.stages.status import Status, next_command, status
-
-PAUSES, OPENS = ("verify", "cutover", "rollback"), ("ramp", "cutover")
-"""Stages that hold writers up for a moment, and those with a gate that can be opened."""
 
 
 class Command(BaseCommand):
@@ -37,25 +36,11 @@ class Command(BaseCommand):
             verb.add_argument("module")
             verb.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
             _add_json(verb)
-            if name in PAUSES:
-                verb.add_argument(
-                    "--max-pause-ms",
-                    type=int,
-                    default=300,
-                    help="writers wait no longer (default: 300)",
-                )
-            if name == "ramp":
-                verb.add_argument(
-                    "--hold-s", type=float, default=3.0, help="each share is watched so long (default: 3)"
-                )
-                verb.add_argument("--max-failed", type=int, default=0, help="reads that may fail a share (default: 0)")
-            if name in OPENS:
-                verb.add_argument(
-                    "--override", metavar="REASON", default="", help="open its gates; the record keeps why"
-                )
+            stage.arguments(verb)
         verb = verbs.add_parser("status", help="Where it stands, also while a stage runs.")
         verb.add_argument("module", nargs="?", help="(default: all)")
         _add_json(verb)
+        _add_plan(verbs.add_parser("plan", help="What it would take, and whether to: reads, changes nothing."))
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.as_json = options["json"]
@@ -63,8 +48,14 @@ class Command(BaseCommand):
             self._tell_status(options["module"])
             return
         module = _module(options["module"])
+        if options["stage"] == "plan":
+            self._tell_plan(module, options)
+            return
         stage = STAGES[options["stage"]]
-        chosen = _options(options)
+        try:
+            chosen = Options.chosen(options)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
         show = Lines(OutputWrapper(cast(TextIO, self.stderr._out)) if self.as_json else self.stdout)
         try:
             situation = Situation(module, platform())
@@ -124,6 +115,23 @@ class Command(BaseCommand):
             for line in _lines(one):
                 self.stdout.write(line)
 
+    def _tell_plan(self, module: Module, options: dict[str, Any]) -> None:
+        watch_s = options["watch_s"]
+        if not 0 <= watch_s <= 3600:
+            raise CommandError("--watch-s takes seconds, 0 to 3600")
+        found = plan_of(
+            module,
+            watch_s=watch_s,
+            source_url=options["source_url"],
+            target_url=options["target_url"],
+            deploys_file=options["deploys"],
+        )
+        if self.as_json:
+            self.stdout.write(json.dumps(document_of(found), cls=DjangoJSONEncoder))
+            return
+        for line in lines_of(found):
+            self.stdout.write(line)
+
 
 class Lines:
     """A line a step, in Django's manner: `Applying x… OK`."""
@@ -179,20 +187,6 @@ def _module(name: str) -> Module:
     return known[name]
 
 
-def _options(given: dict[str, Any]) -> Options:
-    """Raises CommandError."""
-    chosen = {name: given[name] for name in ("max_pause_ms", "hold_s", "max_failed", "override") if name in given}
-    if not 1 <= chosen.get("max_pause_ms", 1) <= 60_000:
-        raise CommandError("--max-pause-ms takes 1 to 60000")
-    if not (math.isfinite(chosen.get("hold_s", 0.0)) and chosen.get("hold_s", 0.0) >= 0):
-        raise CommandError("--hold-s takes seconds, 0 or more")
-    if chosen.get("max_failed", 0) < 0:
-        raise CommandError("--max-failed takes a number, 0 or more")
-    if "override" in chosen:
-        chosen["override"] = chosen["override"].strip()
-    return Options(**chosen)
-
-
 def _summary(evidence: dict[str, Any]) -> Iterator[str]:
     """What a person wants to know of it."""
     if "lock_to_open_ms" in evidence and evidence["attempts"]:
@@ -212,14 +206,19 @@ def _summary(evidence: dict[str, Any]) -> Iterator[str]:
 
 def _lines(one: Status) -> Iterator[str]:
     if not one.migration:
-        yield f"{one.module}: lives in {one.home or '?'} (epoch {one.epoch}), no migration. Next: {one.next}"
+        way = "completed, " if one.stage else ""
+        yield f"{one.module}: {way}lives in {one.home or '?'} (epoch {one.epoch}), no migration. Next: {one.next}"
         return
     yield f"{one.module}: {one.stage or 'begun'}, lives in {one.home or '?'} (epoch {one.epoch})"
     for place in one.sides:
         yield f"  {place.unit}: {place.problem or f'home {place.home}, epoch {place.epoch}'}"
     yield f"  reads: {one.reads_percent:g} % in the new unit"
     if one.lag_bytes is not None:
-        yield f"  behind: {one.lag_bytes} bytes"
+        longer = "more than " if one.lag_is_longer else ""
+        late = f", {longer}{one.lag_s:.2f} s" if one.lag_s is not None else ""
+        yield f"  behind: {one.lag_bytes} bytes{late}"
+    if one.copying:
+        yield f"  copying: {one.copying}"
     if one.running:
         yield f"  running: {one.running}"
     for problem in one.problems:
@@ -233,6 +232,17 @@ def _next(situation: Situation) -> str:
 
 def _add_json(verb: ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="one JSON object on standard output, progress on the other")
+
+
+def _add_plan(verb: ArgumentParser) -> None:
+    verb.add_argument("module")
+    verb.add_argument(
+        "--source-url", default="", metavar="URL", help="of an administrator, where the project says none"
+    )
+    verb.add_argument("--target-url", default="", metavar="URL", help="look at this database too, as an administrator")
+    verb.add_argument("--watch-s", type=float, default=5.0, help="how long writes are counted (default: 5)")
+    verb.add_argument("--deploys", default="", metavar="FILE", help="deploys on record, a line of JSON each")
+    _add_json(verb)
 
 
 def _first_sentence(stage: Stage) -> str:
