@@ -102,19 +102,21 @@ class ShopAdminSite(AdminSite):
         raise Http404
 
     def _following(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """A page when the fence refuses what no permission refused, for the module has moved within the second."""
+        """A page when the fence refuses what no permission refused, for the module has moved within the second; or when
+        the tables are no longer here."""
         from contracts.runtime.errors import Refused
         from contracts.runtime.following import patiently
 
         @wraps(view)
         def followed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method != "POST":
-                return view(request, *args, **kwargs)
+            is_read = request.method != "POST"
             try:
-                return patiently("admin", f"POST {request.path}", lambda: view(request, *args, **kwargs))
+                return patiently("admin", f"{request.method} {request.path}", lambda: view(request, *args, **kwargs))
             except Refused as refused:
-                context = {**self.each_context(request), "title": "Not changed", "refused": refused}
-                return TemplateResponse(request, "admin/moved.html", context, status=HTTPStatus.CONFLICT)
+                title = "Not here" if is_read else "Not changed"
+                context = {**self.each_context(request), "title": title, "refused": refused, "is_read": is_read}
+                status = HTTPStatus.GONE if is_read else HTTPStatus.CONFLICT
+                return TemplateResponse(request, "admin/moved.html", context, status=status)
 
         return followed
 

@@ -194,7 +194,7 @@ TEMPLATES = [
         },
     }
 ]
-DATABASE_ROUTERS = ["shop.routers.ModuleRouter"]
+DATABASE_ROUTERS = ["extraction.placement.routers.RetiredRouter", "shop.routers.ModuleRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -14,7 +14,7 @@ from extraction.route.errors import RouteError
 from extraction.route.model import ModuleRoutes, Routing
 from shop import edge, environment, provision
 from shop.machine import Machine, postgres_name
-from shop.queues import delete_queues
+from shop.queues import delete_queues, move_tasks, waiting_of
 from shop.records import Records, Unit
 
 
@@ -81,6 +81,22 @@ class LocalPlatform:
                 self._take_away(machine, found, tell)
         shutil.rmtree(folder, ignore_errors=True)
 
+    def seal(self, module: str, *, unit: str, tell: Tell) -> None:
+        """End the unit's processes and its server, and close the module in what is left of the latter."""
+        if unit == settings.ORIGIN_UNIT:
+            raise PlatformError(f"{unit} is where the modules come from: start it again with manage.py up")
+        with self._alone(unit) as machine:
+            found = machine.records.get(unit)
+            if not found.is_embedded:
+                raise PlatformError(
+                    f"the server of {unit} is yours, and nobody here can see to it that it stays closed; start it, "
+                    f"then: manage.py extract recall {module}"
+                )
+            tell(f"Processes of {unit}")
+            machine.end([replace(found, second=second).process(role) for second in (False, True) for role in ROLES])
+            machine.end([postgres_name(unit)])
+            machine.postgres(unit).seal(module)
+
     def route(self, routes: Routes) -> None:
         """Send the module's requests so from now on; returns when the edge does."""
         with _as_platform_errors():
@@ -104,6 +120,11 @@ class LocalPlatform:
             module=module, home=found.home, candidate=found.candidate, candidate_percent=found.candidate_percent
         )
 
+    def waiting(self, module: str, *, unit: str) -> int | None:
+        """Tasks of the module in the unit's queues; None for a broker that does not show them."""
+        broker = environment.read(self._machine.variables_file(unit)).get("BROKER_URL", "")
+        return waiting_of(self.given.get("BROKER_URL", broker), unit, module)
+
     def attempts(self, module: str, *, unit: str) -> Attempts:
         """Reads of the module that were sent to this unit."""
         with _as_platform_errors():
@@ -115,7 +136,10 @@ class LocalPlatform:
         tell(f"Processes of {unit}")
         machine.end([replace(found, second=second).process(role) for second in (False, True) for role in ROLES])
         tell(f"Queues of {unit}")
-        delete_queues(environment.read(machine.variables_file(unit)).get("BROKER_URL", ""), unit)
+        broker = environment.read(machine.variables_file(unit)).get("BROKER_URL", "")
+        if moved := move_tasks(broker, unit, to=settings.ORIGIN_UNIT):
+            tell(f"{moved} tasks that waited there go to {settings.ORIGIN_UNIT}")
+        delete_queues(broker, unit)
         tell(f"Database of {unit}")
         if found.is_embedded:
             machine.end([postgres_name(unit)])

@@ -10,7 +10,7 @@ server. With --before it writes what was there before the load: stock_before.jso
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,18 @@ class Visitor:
             if not unsettled or time.monotonic() > end:
                 return seen
             time.sleep(LOOK_AGAIN_AFTER_S)
+
+    def accounts(self, passwords: Mapping[str, str]) -> dict[str, UUID | None]:
+        """Who signs in, by email address and password; None who cannot."""
+        return {email: self._account(email, password) for email, password in passwords.items()}
+
+    def _account(self, email: str, password: str) -> UUID | None:
+        answer = self._client.post("/api/users/login/", json={"email": email, "password": password})
+        if answer.status_code == 401:
+            return None
+        if answer.status_code != 200:
+            raise RuntimeError(f"{email} cannot sign in: status {answer.status_code}")
+        return UUID(answer.json()["identity"]["id"])
 
     def close(self) -> None:
         self._client.close()

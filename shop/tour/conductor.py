@@ -28,6 +28,7 @@ from shop.platform import Shop
 from shop.tour import census, children
 from shop.tour.census import ShownOrder, Visitor, facts_in, stock_in, write_orders
 from shop.tour.display import Display
+from shop.tour.journeys import NEW_PASSWORD
 from shop.tour.ledger import compare, entries_in
 from shop.tour.load import LEDGER, REQUESTS
 from shop.tour.loading import LOAD_LOG, Loading
@@ -87,6 +88,7 @@ class Tour:
     shop: Shop = field(init=False)
     findings: Findings = field(init=False)
     seen: dict[UUID, ShownOrder | None] | None = field(init=False, default=None)
+    accounts: dict[str, UUID | None] = field(init=False, default_factory=dict)
     stages: dict[str, Stage] = field(init=False)
     loading: Loading = field(init=False)
 
@@ -241,6 +243,8 @@ class Tour:
             wait_s=self.rest_within_s,
             tell=lambda settled, of: self.display.detail(f"{settled} of {of} orders are confirmed or cancelled"),
         )
+        registered = [entry.customer for entry in entries if entry.is_account and entry.acknowledged]
+        self.accounts = visitor.accounts(dict.fromkeys(registered, NEW_PASSWORD))
         visitor.close()
         self.seen = seen
         self.findings.seen = list(seen.values())
@@ -281,6 +285,7 @@ class Tour:
             seen=self.seen,
             stock_before=stock_in(out / census.STOCK_BEFORE),
             stock_after=stock_in(out / census.STOCK),
+            accounts=self.accounts,
         )
 
     def _child(self, *command: str, is_ok: tuple[int, ...] = (0,), unit: str = "") -> bytes:

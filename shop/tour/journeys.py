@@ -31,6 +31,9 @@ DELIVERIES_PERCENT = 12
 """Visits that are no customer's: a delivery arrives, and the warehouse receives its goods."""
 MOST_GOODS, MOST_RECEIVED = 4, 60
 """Products in a delivery, and pieces of each."""
+REGISTRATIONS_PERCENT = 4
+"""Visits of somebody who is new and makes an account."""
+NEW_PASSWORD = "tin lantern harbour"  # noqa: S105
 REPEATED_RECEIPTS_PERCENT = 15
 """Receipts that are sent again under the same key."""
 REPEAT_AFTER_S = (0.05, 0.5, 5.0, 20.0)
@@ -79,6 +82,8 @@ class Unexpected(Exception):
 class Customer:
     email: str
     token: str = ""
+    password: str = ""
+    """Where it is not the town's."""
 
 
 @dataclass
@@ -113,9 +118,12 @@ Journey = Generator[Ask, Answer, None]
 
 
 def visit(town: Town) -> Journey:
-    """Somebody comes by: a customer, or a delivery for the warehouse."""
-    if town.warehouse is not None and town.products and town.chance(DELIVERIES_PERCENT):
+    """Somebody comes by: a customer, a new one, or a delivery for the warehouse."""
+    draw = town.rng.random() * 100
+    if town.warehouse is not None and town.products and draw < DELIVERIES_PERCENT:
         yield from receive_delivery(town, town.warehouse)
+    elif town.products and draw > 100 - REGISTRATIONS_PERCENT:
+        yield from register(town)
     else:
         yield from shopping(town)
 
@@ -199,12 +207,48 @@ def sign_in(town: Town, customer: Customer) -> Journey:
             step="sign_in",
             method="POST",
             path="/api/users/login/",
-            body={"email": customer.email, "password": town.password},
+            body={"email": customer.email, "password": customer.password or town.password},
             after_s=town.think(),
         )
     finally:
         town.signing_in -= 1
     customer.token = answer.body["token"]
+
+
+def register(town: Town) -> Journey:
+    """A new account, with which its owner signs in, looks at it, and is a customer from then on."""
+    customer = Customer(f"new-{uuid7()}@shop.example", password=NEW_PASSWORD)
+    ask = Ask(
+        step="register",
+        method="POST",
+        path="/api/users/",
+        body={
+            "email": customer.email,
+            "password": customer.password,
+            "name": "New Customer",
+            "address": "1 New Street",
+        },
+        key=str(uuid7()),
+        expect=(201,),
+        after_s=town.think(),
+    )
+    answer = yield from _until_answered(town, ask, customer=customer.email, lines=())
+    if answer is None:
+        return
+    town.ledger.write(
+        Entry(
+            operation="register",
+            idempotency_key=ask.key,
+            customer=customer.email,
+            lines=(),
+            status=answer.status,
+            account_id=UUID(answer.body["id"]),
+            acknowledged=True,
+        )
+    )
+    yield from sign_in(town, customer)
+    yield from look_at_account(town, customer)
+    town.customers.append(customer)
 
 
 def place_order(town: Town, customer: Customer) -> Generator[Ask, Answer, UUID | None]:

@@ -22,13 +22,14 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer to one POST, or the lack of it: an order of a customer, or goods that warehouse staff receive.
+    """One answer to one POST, or the lack of it: an order, goods that warehouse staff receive, or a new account.
 
-    `acknowledged` is true when the shop answered 2xx with an order or a stock: from then on it must never be lost. A
-    request without an answer leaves an entry with status None; it is asked again under the same key.
+    `acknowledged` is true when the shop answered 2xx with an order, a stock or an account: from then on it must never
+    be lost. A request without an answer leaves an entry with status None; it is asked again under the same key, an
+    account with the same email address.
     """
 
-    operation: Literal["place_order", "repeat_order", "receive_goods", "repeat_receipt"]
+    operation: Literal["place_order", "repeat_order", "receive_goods", "repeat_receipt", "register"]
     idempotency_key: str
     customer: str
     lines: tuple[LedgerLine, ...]
@@ -38,12 +39,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     total_cents: int | None = None
     received: int | None = None
     """Pieces of the product that were ever received, as the answer to a receipt says."""
+    account_id: UUID | None = None
     acknowledged: bool
     time: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def is_receipt(self) -> bool:
         return self.operation in ("receive_goods", "repeat_receipt")
+
+    @property
+    def is_account(self) -> bool:
+        return self.operation == "register"
 
 
 class SeenOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +62,15 @@ class SeenOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """An acknowledged order or receipt that the shop does not hold as it was acknowledged; of a receipt the product."""
+    """An acknowledged order, receipt or account that the shop does not hold as it was acknowledged.
+
+    Of a receipt the product, of an account its email address.
+    """
 
     idempotency_key: str
     order_id: UUID | None = None
     sku: str = ""
+    email: str = ""
     what: str
 
 
@@ -79,13 +89,15 @@ class Doubled(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger against the shop. Counts are of operations, that is of idempotency keys.
 
-    `acknowledged_receipts` of `acknowledged` are goods that were received, the others orders. `unanswered` are
+    `acknowledged_receipts` of `acknowledged` are goods that were received, `acknowledged_accounts` customers who
+    registered, the others orders. `unanswered` are
     operations that no answer ever acknowledged; `unanswered_placed` of them left an order all the same, which is no
     fault: the customer was never told.
     """
 
     acknowledged: int
     acknowledged_receipts: int = 0
+    acknowledged_accounts: int = 0
     unanswered: int
     unanswered_placed: int
     lost: tuple[Difference, ...]
@@ -93,7 +105,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def acknowledged_orders(self) -> int:
-        return self.acknowledged - self.acknowledged_receipts
+        return self.acknowledged - self.acknowledged_receipts - self.acknowledged_accounts
 
 
 class Ledger:
@@ -128,27 +140,32 @@ def compare(
     seen: Mapping[UUID, SeenOrder | None],
     stock_before: Mapping[str, StockFact] | None = None,
     stock_after: Mapping[str, StockFact] | None = None,
+    accounts: Mapping[str, UUID | None] | None = None,
 ) -> Comparison:
     """Compare a ledger with what the shop's audit facts say and with what a customer sees over HTTP.
 
+    `accounts` says by email address who signs in with the password of the registration.
+
     Lost: an acknowledged order is missing from either, or differs in key, lines or total; an acknowledged receipt is
-    not in the stock. Doubled: a key of the ledger has more than one order, in the shop or in its answers, or its goods
-    are in the stock more than once.
+    not in the stock; an acknowledged account is another's or nobody's. Doubled: a key of the ledger has more than one
+    order, in the shop or in its answers, or its goods are in the stock more than once.
     """
     entries = list(entries)
-    of_orders = [entry for entry in entries if not entry.is_receipt]
+    of_orders = [entry for entry in entries if not (entry.is_receipt or entry.is_account)]
     lost, doubled, placed = _compare_orders(of_orders, {fact.id: fact for fact in facts}, seen)
     lost_receipts, doubled_receipts = compare_receipts(
         [entry for entry in entries if entry.is_receipt], before=stock_before or {}, after=stock_after or {}
     )
+    lost_accounts = _compare_accounts(entries, accounts or {})
     keys = {entry.idempotency_key for entry in entries}
     acknowledged = {entry.idempotency_key for entry in entries if entry.acknowledged}
     return Comparison(
         acknowledged=len(acknowledged),
         acknowledged_receipts=len({entry.idempotency_key for entry in entries if entry.is_receipt} & acknowledged),
+        acknowledged_accounts=len({entry.idempotency_key for entry in entries if entry.is_account} & acknowledged),
         unanswered=len(keys - acknowledged),
         unanswered_placed=len(placed - acknowledged),
-        lost=(*lost, *lost_receipts),
+        lost=(*lost, *lost_receipts, *lost_accounts),
         doubled=(*doubled, *doubled_receipts),
     )
 
@@ -240,6 +257,18 @@ def _compare_orders(
         if len(orders_of.get(key, ())) > 1
     ]
     return lost, doubled, placed
+
+
+def _compare_accounts(entries: Sequence[Entry], seen: Mapping[str, UUID | None]) -> list[Difference]:
+    return [
+        Difference(
+            idempotency_key=entry.idempotency_key,
+            email=entry.customer,
+            what=f"registered as {entry.account_id}, signs in as {seen.get(entry.customer) or 'nobody'}",
+        )
+        for entry in entries
+        if entry.is_account and entry.acknowledged and seen.get(entry.customer) != entry.account_id
+    ]
 
 
 def _sku(receipt: Entry) -> str:

@@ -136,7 +136,8 @@ def sentences(report: Report) -> Iterator[str]:
     )
     if report.ledger.acknowledged is not None:
         yield (
-            f"{report.ledger.orders} orders and {report.ledger.receipts} receipts of goods were acknowledged; "
+            f"{report.ledger.orders} orders, {report.ledger.receipts} receipts of goods and "
+            f"{report.ledger.accounts} new accounts were acknowledged; "
             f"{report.ledger.lost or 'none'} lost, {report.ledger.doubled or 'none'} doubled."
         )
     if "before" in latency and "during" in latency:

@@ -34,15 +34,16 @@ from shop.tour.stages import MOVES
 REPORT = "report.json"
 RECOUNT = (
     "requests.jsonl has one line for each request: total = lines, failed = lines whose problem is not empty, "
-    "ambiguous = lines with is_ambiguous true, latency = nearest-rank percentiles of latency_ms by step, and of those"
-    " whose due_at lies in the phase (stages has its moments). ledger.jsonl has one line for each answer to a POST of"
-    " an order or of received goods: acknowledged = distinct idempotency_key with acknowledged true. facts.jsonl is "
-    "what the orders module holds, orders.jsonl what GET /api/orders/<id>/ showed of each acknowledged order after "
-    "the load. lost = acknowledged order_id that is missing from either file or differs in lines or total_cents; "
-    "doubled = an idempotency_key of the ledger with more than one id in facts.jsonl. Receipts: of each sku, received"
-    " in stock.jsonl minus received in stock_before.jsonl is the sum of the acknowledged quantities; less is lost, "
-    "more is doubled. A switch's slowest request is the largest latency_ms of those with due_at <= opened_at and "
-    "due_at + latency_ms >= began_at."
+    "ambiguous = lines with is_ambiguous true, latency = nearest-rank percentiles of latency_ms by step, and of "
+    "those whose due_at lies in the phase (stages has its moments). ledger.jsonl has one line for each answer to a "
+    "POST of an order, of received goods or of an account: acknowledged = distinct idempotency_key with acknowledged "
+    "true. facts.jsonl is what the orders module holds, orders.jsonl what GET /api/orders/<id>/ showed of each "
+    "acknowledged order after the load. lost = acknowledged order_id that is missing from either file or differs in "
+    "lines or total_cents; doubled = an idempotency_key of the ledger with more than one id in facts.jsonl. "
+    "Receipts: of each sku, received in stock.jsonl minus received in stock_before.jsonl is the sum of the "
+    "acknowledged quantities; less is lost, more is doubled. Accounts: the owner signs in and is the same "
+    "account_id. A switch's slowest request is the largest latency_ms of those with due_at <= opened_at and due_at + "
+    "latency_ms >= began_at."
 )
 
 
@@ -63,7 +64,8 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger against the shop; counts are of operations (idempotency keys). None where it was not compared.
 
-    `orders` and `receipts` are the two parts of `acknowledged`: orders of customers, goods that staff received.
+    `orders`, `receipts` and `accounts` are the parts of `acknowledged`: orders of customers, goods that staff received,
+    customers who registered.
     `unanswered` were never answered; of them `unanswered_placed` left an order. `differences` and `doubles` are the
     cases behind `lost` and `doubled`.
     """
@@ -71,6 +73,7 @@ class LedgerFigures(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: int | None = None
     orders: int | None = None
     receipts: int | None = None
+    accounts: int | None = None
     lost: int | None = None
     doubled: int | None = None
     unanswered: int | None = None
@@ -247,6 +250,7 @@ def report_of(findings: Findings) -> Report:
             acknowledged=compared.acknowledged,
             orders=compared.acknowledged_orders,
             receipts=compared.acknowledged_receipts,
+            accounts=compared.acknowledged_accounts,
             lost=len(compared.lost),
             doubled=len(compared.doubled),
             unanswered=compared.unanswered,
@@ -295,10 +299,12 @@ def _reasons(findings: Findings) -> list[str]:
         reasons.append(f"{_count(ambiguous, 'request')} answered that nobody knows whether it took effect")
     if findings.comparison is not None:
         lost, doubled = findings.comparison.lost, findings.comparison.doubled
-        if orders := sum(1 for it in lost if not it.sku):
+        if orders := sum(1 for it in lost if not (it.sku or it.email)):
             reasons.append(f"{_count(orders, 'acknowledged order')} lost or changed")
         if receipts := sum(1 for it in lost if it.sku):
             reasons.append(f"{_count(receipts, 'acknowledged receipt')} of goods lost")
+        if accounts := sum(1 for it in lost if it.email):
+            reasons.append(f"{_count(accounts, 'acknowledged account')} lost or changed")
         if orders := sum(1 for it in doubled if not it.sku):
             reasons.append(f"{_count(orders, 'order')} doubled")
         if receipts := sum(1 for it in doubled if it.sku):

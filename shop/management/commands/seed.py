@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from contracts.runtime.configuration import configuration
+
 
 class Command(BaseCommand):
     help = "Plant the demo's products and accounts; what is there already stays as it is."
@@ -32,11 +34,16 @@ class Command(BaseCommand):
         if interactive:
             self._refuse(seeds, amounts)
         for module, seed in seeds.items():
-            done = seed.seed(amounts=amounts)
+            # Where it moved to it was planted before, and its tables may be gone from here.
+            done = seed.seed(amounts=amounts) if configuration.at_home(module) else "lives in another unit, as it is"
             if verbosity:
                 self.stdout.write(f"{module}: {done}")
 
     def _refuse(self, seeds: dict[str, ModuleType], amounts: dict[str, int]) -> None:
         for module, seed in seeds.items():
-            if hasattr(seed, "objection") and (why := seed.objection(amounts=amounts)):
+            if (
+                hasattr(seed, "objection")
+                and configuration.at_home(module)
+                and (why := seed.objection(amounts=amounts))
+            ):
                 raise CommandError(f"{module}: {why}. Nothing was planted. If that is meant: manage.py seed --noinput")

@@ -122,9 +122,9 @@ class Command(BaseCommand):
         ]
         if ledger.acknowledged is not None:
             lines.append(
-                f"  {ledger.orders} orders ({report.orders_per_second:g}/s) and {ledger.receipts} receipts of goods "
-                f"acknowledged, {ledger.lost} lost, {ledger.doubled} doubled; {report.orders.confirmed} orders "
-                f"confirmed, {report.orders.cancelled} cancelled"
+                f"  {ledger.orders} orders ({report.orders_per_second:g}/s), {ledger.receipts} receipts of goods and "
+                f"{ledger.accounts} new accounts acknowledged, {ledger.lost} lost, {ledger.doubled} doubled; "
+                f"{report.orders.confirmed} orders confirmed, {report.orders.cancelled} cancelled"
             )
         lines += [f"  {line}" for line in _moves(report)]
         lines += [f"  invariant {name}: {'holds' if held else 'BROKEN'}" for name, held in report.invariants.items()]
