@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from extraction.replicate.errors import Blocked
-from extraction.replicate.fence import fence, tables
+from extraction.replicate.fence import fence, tables, unfence
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.stream import prepare
 from tests.extraction.conftest import as_owner, connect, wait_for
@@ -203,6 +203,22 @@ def test_no_writer_queues_behind_a_fence_that_waits(pair: Pair) -> None:
         assert ("ticket",) in admin.execute(pair.objects.query("fenced"), given).fetchall()
 
 
+def test_no_writer_queues_behind_a_fence_that_is_taken_away(pair: Pair) -> None:
+    prepare(pair)
+    with as_owner(pair.source) as slow, as_owner(pair.source) as other, connect(pair.source) as admin:
+        slow.execute("begin; insert into ticket (writer, number) values (1, 0)")
+        thread = threading.Thread(target=unfence, args=(pair, admin), kwargs={"timeout_s": 60})
+        thread.start()
+        other.execute("set lock_timeout = '3s'")
+        for number in range(5):
+            wait_for(lambda: waits_for_table(pair.source, mode="AccessExclusiveLock"))
+            other.execute("insert into ticket (writer, number) values (2, %s)", [number])
+        slow.execute("commit")
+        thread.join()
+        given = {"schema": pair.schema, "fence": pair.objects.fence}
+        assert admin.execute(pair.objects.query("fenced"), given).fetchall() == []
+
+
 def test_who_blocks_the_fence_too_long_is_named(pair: Pair) -> None:
     with as_owner(pair.source) as slow, connect(pair.source) as admin:
         slow.execute("begin; insert into ticket (writer, number) values (1, 0)")
@@ -247,11 +263,12 @@ def waiting_for_lock(pair: Pair, switch: Any) -> Iterator[None]:
     thread.join()
 
 
-def waits_for_table(side: Side) -> bool:
+def waits_for_table(side: Side, *, mode: str = "ShareRowExclusiveLock") -> bool:
     with connect(side) as admin:
         return bool(
             admin.execute(
                 "select from pg_locks where locktype = 'relation' and relation = 'inventory.ticket'::regclass"
-                " and not granted and mode = 'ShareRowExclusiveLock'"
+                " and not granted and mode = %s",
+                [mode],
             ).fetchall()
         )

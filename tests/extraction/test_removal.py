@@ -1,6 +1,8 @@
 """After a migration is called off the source is as it was, also when a server is away."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,8 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from extraction.platform.local.postgres import BINARIES
+from extraction.replicate.copying.limits import Limits
 from extraction.replicate.errors import NotHome
 from extraction.replicate.pair import Pair, Side
+from extraction.replicate.progress import Progress
 from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
 from tests.extraction.conftest import Servers, as_owner, connect, wait_for
@@ -117,10 +121,15 @@ def test_refused_while_the_module_lives_in_the_target(pair: Pair) -> None:
 
 
 def copy_without_end(pair: Pair) -> None:
-    prepare(pair)
+    replicate(pair)
+    for side in (pair.source, pair.target):
+        with as_owner(side) as owner:
+            owner.execute("create table late (id int primary key, number int)")
     with as_owner(pair.source) as owner:
-        owner.execute("alter table ticket drop constraint ticket_writer_number_key")
-        owner.execute("insert into ticket (writer, number) values (0, 1)")  # there already: the target refuses it
+        owner.execute("insert into late values (1, 1), (2, 1)")
+    prepare(pair)
+    with as_owner(pair.target) as owner:
+        owner.execute("create unique index on late (number)")  # refuses what the source sends
     start(pair)
     wait_for(lambda: copying_slots(pair))
 
@@ -158,3 +167,39 @@ def copying_slots(pair: Pair) -> list[Any]:
             "select slot_name from pg_replication_slots where slot_name ~ '^pg_[0-9]+_sync_' and database = %s",
             [admin.info.dbname],
         ).fetchall()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_first_copy_that_was_killed_leaves_nothing(pair: Pair, share: float) -> None:
+    before, origins = dumped(pair.source), [origins_of(side) for side in (pair.source, pair.target)]
+    tables = dumped(pair.target).count("CREATE TABLE")
+    with as_owner(pair.source) as owner:
+        owner.execute("insert into product (name, price) select repeat('p', 90), n from generate_series(1, 20000) n")
+
+    def die(now: Progress) -> None:
+        if now.share >= share:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        prepare(pair)
+        start(pair, limits=Limits(workers=2, chunk_bytes=2**17, max_mb_s=1), watch=die)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with connect(pair.source) as source, connect(pair.target) as target:
+        assert holders_of(pair, source)
+        assert dumped(pair.target).count("CREATE TABLE") > tables
+        assert remove(pair) == []
+        assert not holders_of(pair, source)
+        assert not target.execute("select from pg_namespace where nspname ~ '_copy$'").fetchall()
+    assert dumped(pair.source) == before
+    for side in (pair.source, pair.target):
+        assert left(pair, side) == {}
+    assert [origins_of(side) for side in (pair.source, pair.target)] == origins
+
+
+def holders_of(pair: Pair, source: Any) -> list[Any]:
+    query = "select pid from pg_stat_activity where application_name = %s"
+    return list(source.execute(query, [f"{pair.name}_holder"]).fetchall())

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from psycopg import sql
 
-from extraction.replicate import queries, slots, stream
+from extraction.replicate import queries, stream
+from extraction.replicate.copying import copy
 from extraction.replicate.errors import NoStream, NotHome, Unfit
 from extraction.replicate.pair import Pair, Side
-from extraction.replicate.progress import is_complete, progress
+from extraction.replicate.progress import delay, is_complete, progress
 from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
 from tests.extraction.conftest import Servers, as_owner, connect, lose, rows, wait_for
@@ -103,7 +103,10 @@ def test_again_changes_nothing(pair: Pair) -> None:
     assert [versions(side) for side in (pair.source, pair.target)] == before
 
 
-STEPS = ["fence", "provide_publisher", "provide_subscriber", "_empty_target", "make_slot", "_subscribe"]
+STEPS = [
+    *("fence", "provide_publisher", "provide_subscriber", "_subscribe", "clear_source", "clear_target"),
+    *("copy.empty", "copy.make_snapshot", "copy.open_ledger", "copy.copy"),
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -115,7 +118,7 @@ def test_killed_after_any_step_it_ends_in_the_same_state(pair: Pair, step: str) 
 
 
 def test_killed_before_the_stream_back_it_is_begun_by_the_next(pair: Pair) -> None:
-    run_killed(pair, "make_slot", calls=2)
+    run_killed(pair, "make_slot", calls=1)
     replicate(pair)
     assert is_complete(pair) == []
 
@@ -123,28 +126,28 @@ def test_killed_before_the_stream_back_it_is_begun_by_the_next(pair: Pair) -> No
 def test_killed_while_a_table_is_copied_the_copy_goes_on(pair: Pair) -> None:
     prepare(pair)
     context = multiprocessing.get_context("fork")
-    has_slot, is_held = context.Event(), context.Event()
+    has_begun, is_held = context.Event(), context.Event()
 
     def work(pair: Pair) -> None:
-        make = slots.make_slot
+        begin = vars(copy)["open_ledger"]
 
-        def make_and_wait(*given: Any, **named: Any) -> None:
-            make(*given, **named)
-            has_slot.set()
+        def begin_and_wait(*given: Any, **named: Any) -> None:
+            begin(*given, **named)
+            has_begun.set()
             is_held.wait()
 
-        vars(stream)["make_slot"] = make_and_wait
+        vars(copy)["open_ledger"] = begin_and_wait
         replicate(pair)
 
     coordinator = forked(work, pair)
     with connect(pair.target) as holder, holder.transaction():
-        assert has_slot.wait(30)
+        assert has_begun.wait(30)
         holder.execute("lock table inventory.product in share row exclusive mode")
         is_held.set()
         wait_for(lambda: progress_of(pair) == 8)
         os.kill(coordinator.pid or 0, signal.SIGKILL)
         coordinator.join()
-        assert "inventory: table product does not follow yet (state d)" in is_complete(pair)
+        assert "inventory: no subscription" in is_complete(pair)
     replicate(pair)
     assert is_complete(pair) == []
     assert differing(pair) == []
@@ -182,7 +185,7 @@ def test_a_table_made_later_that_cannot_follow_is_not_published_and_stays_writab
     for side in (pair.source, pair.target):
         with as_owner(side) as owner:
             owner.execute("create table late (id int)")
-    with pytest.raises(Unfit, match=r"late\" has no primary key .*; then run: manage.py extract replicate inventory"):
+    with pytest.raises(Unfit, match=r"late\" has no .*key.*; then run: manage.py extract replicate inventory"):
         prepare(pair)
     with as_owner(pair.source) as owner:
         owner.execute("insert into late values (1); update late set id = 2")
@@ -259,6 +262,20 @@ def test_a_fence_that_was_disabled_and_a_stream_that_stands_still_are_seen(pair:
         wait_for(lambda: f"inventory: nobody reads slot {pair.back.name}" in is_complete(pair, on=on))
 
 
+def test_how_late_a_stream_is_is_measured_by_a_commit(pair: Pair) -> None:
+    replicate(pair)
+    arrived = delay(pair, pair.out, within_s=20)
+    assert arrived.is_over
+    assert 0 < arrived.seconds < 20
+    with connect(pair.target) as admin:
+        admin.execute(f"alter subscription {pair.out.name} disable")
+        late = delay(pair, pair.out, within_s=0.5)
+        assert not late.is_over
+        assert late.seconds >= 0.5
+        admin.execute(f"alter subscription {pair.out.name} enable")
+    assert delay(pair, pair.out, within_s=30).is_over
+
+
 def test_no_stream_begins_while_the_target_is_home(pair: Pair) -> None:
     replicate(pair)
     with connect(pair.source) as admin:
@@ -288,10 +305,9 @@ def test_the_subscription_has_no_rights_of_its_own(pair: Pair) -> None:
             " where member = %s::regrole order by 1",
             [pair.out.writer],
         ).fetchall()
-        assert memberships == [("shop_inventory", False, True, False)]
+        assert memberships == [("shop_inventory", True, True, False)]
         may_create = "select has_database_privilege(%s, current_database(), 'create')"
         assert admin.execute(may_create, [pair.out.writer]).fetchone() == (False,)
-        assert not may(admin, pair.out.writer, "insert", "inventory.product")
     with connect(pair.source) as admin:
         admin.execute("create table inventory.django_migrations (id int primary key)")
         assert may(admin, pair.out.reader, "select", "inventory.product")
@@ -308,7 +324,7 @@ def test_nothing_logs_the_password(pair: Pair, servers: Servers) -> None:
         # Refused by the server, which logs the statement of an error.
         with connect(pair.source) as publisher:
             with pytest.raises(NoStream) as refused:
-                stream._subscribe(pair, pair.out, publisher, sql.SQL("false"))
+                stream._subscribe(pair, pair.out, publisher)
     finally:
         for server in (servers.source, servers.target):
             change_settings(server.postgres.url(), "reset {}", everything)
@@ -401,7 +417,10 @@ def run_killed(pair: Pair, step: str, *, calls: int) -> None:
     """Run in a process that is killed right after it took this step so many times."""
 
     def work(pair: Pair) -> None:
-        taken, left = getattr(stream, step), [calls]
+        module, name = (copy, step[5:]) if step.startswith("copy.") else (stream, step)
+        if step == "copy.copy":
+            module = stream
+        taken, left = getattr(module, name), [calls]
 
         def take(*given: Any, **named: Any) -> Any:
             result = taken(*given, **named)
@@ -410,10 +429,7 @@ def run_killed(pair: Pair, step: str, *, calls: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
-        setattr(stream, step, take)
-        if step == "_empty_target":
-            join = stream._join
-            stream._join = lambda *given, **named: join(*given, **{**named, "before": take})
+        setattr(module, name, take)
         replicate(pair)
 
     process = forked(work, pair)

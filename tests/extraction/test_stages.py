@@ -257,6 +257,7 @@ def test_a_table_made_since_is_copied_by_replicating_again(moving: Project) -> N
     moving.do("provision", "replicate", "verify", "ramp")
     for side in (moving.pair.source, moving.pair.target):
         with connect(side) as admin:
+            admin.execute(f"set extraction.ddl = '{moving.status()['migration']}'")
             admin.execute("set role shop_inventory; create table inventory.parcel (id int primary key)")
     with connect(moving.pair.source) as admin:
         admin.execute("insert into inventory.parcel values (1)")
@@ -277,8 +278,9 @@ def test_migrations_applied_after_the_comparison_ask_for_another(moving: Project
     moving.do("provision", "replicate", "verify", "ramp")
     for side in (moving.pair.source, moving.pair.target):
         with connect(side) as admin:
-            admin.execute("create table inventory.django_migrations (id int primary key, applied timestamptz not null)")
-            admin.execute("insert into inventory.django_migrations values (1, now())")
+            admin.execute("create table inventory.django_migrations (app text, applied timestamptz not null)")
+            admin.execute("insert into inventory.django_migrations values ('inventory', now())")
+            admin.execute(f"set extraction.ddl = '{moving.status()['migration']}'")
             admin.execute("alter table inventory.product add column token uuid default gen_random_uuid()")
 
     message = moving.refused("cutover")
@@ -288,10 +290,51 @@ def test_migrations_applied_after_the_comparison_ask_for_another(moving: Project
     assert "product of inventory differ" in moving.refused("verify")
 
 
+def test_migrations_of_other_apps_ask_for_no_comparison(moving: Project, settings: Any) -> None:
+    given: Any = EXTRACTION
+    inventory = given["modules"][MODULE] | {"apps": ["modules.inventory"]}
+    settings.EXTRACTION = given | {"modules": given["modules"] | {MODULE: inventory}}
+    modules.cache_clear()
+    moving.do("provision", "replicate", "verify", "ramp")
+    with connect(moving.pair.source) as admin:
+        for schema_name in ("inventory", "public"):
+            admin.execute(f"create table {schema_name}.django_migrations (app text, applied timestamptz not null)")
+            admin.execute(f"insert into {schema_name}.django_migrations values ('ordering', now())")
+        moving.do("cutover", "rollback")
+        admin.execute("insert into public.django_migrations values ('inventory', now())")
+    assert "migrated in monolith since it was verified" in moving.refused("cutover")
+
+
+def test_what_a_server_refuses_is_told_and_recorded_without_the_rows_it_names(moving: Project) -> None:
+    with connect(moving.pair.target) as admin:
+        admin.execute("""create function public.no() returns event_trigger language plpgsql as
+                         $$ begin raise exception 'not here' using detail = 'Key (card)=(4711) exists.'; end $$""")
+        admin.execute("create event trigger no on ddl_command_start execute function public.no()")
+
+    message = moving.refused("provision")
+
+    assert message.endswith("RaiseException: not here; see where it stands: manage.py extract status inventory")
+    last = moving.records()[-1]
+    assert (last.what, last.evidence["error"]) == ("failed", "RaiseException")
+    assert "4711" not in json.dumps([record.evidence for record in moving.records()])
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_gate_that_a_server_refuses_to_answer_is_told(moving: Project, options: tuple[str, ...]) -> None:
+    moving.do("provision", "replicate", "verify")
+    with connect(moving.pair.source) as admin:
+        admin.execute("create table inventory.django_migrations (app text)")
+    told = moving.refused("ramp", *options)
+    assert 'UndefinedColumn: column "applied" does not exist' in told
+    assert told.endswith("see where it stands: manage.py extract status inventory")
+    assert (moving.records()[-1].what == "refused") == (not options)
+
+
 def test_status_names_what_the_streams_lack_and_what_mends_it(moving: Project) -> None:
     moving.do("provision", "replicate", "verify", "ramp")
     assert moving.status()["problems"] == []
     with connect(moving.pair.target) as admin:
+        admin.execute(f"set extraction.ddl = '{moving.status()['migration']}'")
         admin.execute("alter table inventory.stock disable trigger inventory_fence")
     now = moving.status()
     assert now["problems"] == ["inventory: table stock has no fence"]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from extraction.cutover.errors import Away, Behind, Busy, NotFollowing, Overtaken, UnknownFailpoint
+from extraction.cutover.errors import Away, Behind, Busy, Copied, NotFollowing, Overtaken, UnknownFailpoint
 from extraction.cutover.failpoints import VARIABLE, failpoint
 from extraction.cutover.sequences import GAP, Position, Sequence, beyond
 from extraction.cutover.switch import Switch, switch
@@ -275,7 +275,7 @@ def test_ends_a_session_whose_lock_keeps_the_new_home_closed(joined: Pair) -> No
         told: list[str] = []
         assert switch(joined, to="inventory", tell=told.append).epoch == 1
         assert told == [
-            f"ended pid {idle.info.backend_pid} of postgres (unnamed), whose lock kept inventory closed",
+            f"ended pid {idle.info.backend_pid} of postgres (unnamed), whose lock keeps inventory closed",
         ]
     assert can_write(joined.target)
 
@@ -499,3 +499,98 @@ def test_an_unknown_failpoint_is_refused_at_the_first(monkeypatch: pytest.Monkey
         monkeypatch.setenv(VARIABLE, asked)
         with pytest.raises(UnknownFailpoint, match=r"cutover\.before_commit"):
             failpoint("cutover.before_lock")
+
+
+@pytest.mark.parametrize("where", ["public.other", "inventory.product"])
+def test_refuses_while_a_large_transaction_is_open_wherever_it_writes(joined: Pair, where: str) -> None:
+    with connect(joined.source) as admin:
+        admin.execute("create table public.other (name text, price int)")
+    with connect(joined.source) as large, large.transaction():
+        insert = "insert into {} (name, price) select repeat('x', 100), n from generate_series(1, 400000) n"
+        large.execute(psycopg.sql.SQL(insert).format(psycopg.sql.Identifier(*where.split("."))))
+        wait_for(lambda: age_ms(large) > 1000)
+        pid = large.info.backend_pid
+        with pytest.raises(Busy, match=rf"up to \d+ MB by pid {pid} of .*pg_terminate_backend\({pid}\)") as refused:
+            switch(joined, to="inventory", attempts=2)
+        assert str(refused.value).endswith("run: manage.py extract cutover inventory")
+        if where == "public.other":
+            assert can_write(joined.source)
+    assert places(joined) == [("monolith", 0)] * 2
+    assert switch(joined, to="inventory").epoch == 1
+
+
+def test_asks_first_whether_a_side_is_a_copy_and_writes_no_heartbeat_there(joined: Pair, monkeypatch: Any) -> None:
+    monkeypatch.setattr("extraction.cutover.large.LARGE_BYTES", -1)
+    monkeypatch.setattr("extraction.cutover.large.OLD_S", 0.0)
+    query, unit = joined.objects.query("beat_of"), {"unit": "monolith"}
+    with connect(joined.source) as source, connect(joined.target) as target:
+        before = source.execute(query, unit).fetchone()
+        # As it is where the source is back in time; with an origin the stream back does not bring it.
+        target.execute("select pg_replication_origin_create(%s)", [joined.id])
+        target.execute("select pg_replication_origin_session_setup(%s)", [joined.id])
+        target.execute("update inventory.inventory_heartbeat set beat = beat + 1000 where unit = 'monolith'")
+        with source.transaction(), pytest.raises(Copied, match=r"has seen heartbeat \d+ of monolith, whose own is at"):
+            source.execute("select pg_current_xact_id()")
+            switch(joined, to="inventory", attempts=1)
+        assert source.execute(query, unit).fetchone() == before
+        target.execute("select pg_replication_origin_session_reset()")
+        target.execute("select pg_replication_origin_drop(%s)", [joined.id])
+
+
+def test_a_small_transaction_elsewhere_stops_nobody_however_old(joined: Pair) -> None:
+    with connect(joined.source) as admin:
+        admin.execute("create table public.other (id int)")
+    with connect(joined.source) as old, old.transaction():
+        old.execute("insert into public.other values (1)")
+        wait_for(lambda: age_ms(old) > 1500)
+        assert switch(joined, to="inventory").attempts == 1
+
+
+def test_much_that_was_committed_beside_a_small_transaction_is_not_taken_for_its_own(joined: Pair) -> None:
+    """What the slot keeps is told from what is still open."""
+    with as_owner(joined.source) as owner:
+        owner.execute("create table public_log (id bigint generated always as identity primary key, line text)")
+        owner.execute("drop table public_log")
+    with connect(joined.source) as admin:
+        admin.execute("select pg_logical_emit_message(false, '', repeat('x', 1000000)) from generate_series(1, 80)")
+        with connect(joined.source) as small, small.transaction():
+            small.execute("select pg_current_xact_id()")
+            wait_for(lambda: age_ms(small) > 1500)
+            assert switch(joined, to="inventory").epoch == 1
+
+
+def test_numbers_of_every_kind_of_sequence_are_given_once(joined: Pair) -> None:
+    """Cached, descending, shared with another module, of another schema."""
+    for side in (joined.source, joined.target):
+        with connect(side) as admin:
+            admin.execute("create sequence public.shared increment 3; grant usage on sequence public.shared to public")
+            admin.execute("grant usage on schema public to public")
+        with as_owner(side) as owner:
+            owner.execute("create sequence cached cache 50; create sequence falling increment -1 start -1")
+            owner.execute("alter table stock add column cached bigint default nextval('cached')")
+            owner.execute("alter table stock add column falling bigint default nextval('falling')")
+            owner.execute("alter table stock add column shared bigint default nextval('public.shared')")
+    seen: list[Any] = []
+    made = "insert into stock (warehouse, product_id, on_hand) values (%s, 1, 1) returning cached, falling, shared"
+    for to in ("inventory", "monolith", "inventory"):
+        with as_owner(joined.other(to)) as owner:
+            seen += [owner.execute(made, [f"warehouse {len(seen) + n}"]).fetchone() for n in range(3)]
+        switch(joined, to=to)
+    for kind in zip(*seen, strict=True):
+        assert len(set(kind)) == len(kind), kind
+    assert verify(joined).equal
+
+
+def test_a_partition_that_came_since_is_neither_followed_nor_missed(joined: Pair) -> None:
+    leaf = "create table movement_2027 partition of movement for values from ('2027-01-01') to ('2028-01-01')"
+    for side in (joined.source, joined.target):
+        with as_owner(side) as owner:
+            owner.execute(leaf)
+    with pytest.raises(NotFollowing, match="monolith: table movement_2027 has no fence"):
+        switch(joined, to="inventory")
+    prepare(joined)
+    start(joined)
+    follow(joined, tell=print, timeout_s=60)
+    assert switch(joined, to="inventory").epoch == 1
+    with as_owner(joined.source) as owner, pytest.raises(psycopg.Error, match="lives in inventory"):
+        owner.execute("insert into movement_2027 (at, quantity) values ('2027-02-02', 1)")

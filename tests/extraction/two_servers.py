@@ -12,6 +12,7 @@ from psycopg import sql
 from extraction.placement.database import Objects
 from extraction.platform.database import drop_database
 from extraction.platform.errors import NoServer
+from extraction.platform.local.postgres import Postgres
 from extraction.platform.protocol import Attempts, Routes, Tell
 from extraction.queries import Queries
 
@@ -56,9 +57,11 @@ class TwoServers:
             Objects(module, SCHEMA).install(admin, unit=unit, home=UNIT)
         self._write("urls", self._read("urls") | {unit: url})
         tell("the tables are there")
+        self._break("provide_database")
 
     def start(self, module: str, *, unit: str, tell: Tell) -> None:
         self._write("started", {unit: True})
+        self._break("start")
 
     def retire(self, module: str, *, unit: str, tell: Tell) -> None:
         urls = self._read("urls")
@@ -70,6 +73,11 @@ class TwoServers:
         if "TEST_RETIRE_BREAKS" in os.environ:
             raise NoServer("the unit is gone, and the coordinator hears no more of it")
 
+    def seal(self, module: str, *, unit: str, tell: Tell) -> None:
+        if unit == UNIT or "TEST_TARGET_DIRECTORY" not in os.environ:
+            raise NoServer(f"nobody knows whether the server of {unit} is stopped; stop it and say so")
+        Postgres(Path(os.environ["TEST_TARGET_DIRECTORY"])).seal(module)
+
     def route(self, routes: Routes) -> None:
         self._write("routes", asdict(routes))
         with (self.state / "routed").open("a") as file:
@@ -77,6 +85,10 @@ class TwoServers:
 
     def routes(self, module: str) -> Routes:
         return Routes(**(self._read("routes") or {"module": module, "home": UNIT}))
+
+    def waiting(self, module: str, *, unit: str) -> int | None:
+        """What the test wrote into a file."""
+        return int(self._read("waiting").get(unit, 0))
 
     def attempts(self, module: str, *, unit: str) -> Attempts:
         """Grows by ten reads each time it is asked for, or by none, and by one failed read, where the test says so."""
@@ -86,6 +98,11 @@ class TwoServers:
             counts["failed"] += 1
         self._write("attempts", counts)
         return Attempts(**counts)
+
+    def _break(self, where: str) -> None:
+        """As if the coordinator had died there."""
+        if os.environ.get("TEST_BREAKS_IN") == where:
+            raise NoServer(f"{where} was done, and the coordinator hears no more of it")
 
     def _read(self, name: str) -> dict[str, Any]:
         file = self.state / f"{name}.json"

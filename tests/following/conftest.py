@@ -38,7 +38,7 @@ class Moving:
             cursor.execute(self.objects.query("drop_fence_function"))
 
     def tables(self) -> list[str]:
-        found = {"schema": self.module, "without": self.objects.without()}
+        found = {**self.objects.scope, "without": self.objects.without()}
         return [row[0] for row in self.admin.execute(self.objects.query("tables"), found).fetchall()]
 
     def place(self) -> tuple[str, int]:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from celery import current_app, shared_task
+from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Reject
 from django.conf import settings
+from django.db import DatabaseError
 
 from contracts.runtime import follower, transaction
 from contracts.runtime.errors import Refused
 from modules.orders import tasks as orders_tasks
+from shop.queues import move_tasks
 from tests.contracts.workers import worker
 from tests.following.conftest import ELSEWHERE, Moving
 from tests.following.test_events import messages
@@ -23,6 +26,7 @@ pytestmark = [
 ]
 before: list[Callable[[], Any]] = []
 runs: list[int] = []
+OF_BEAT: Any = {"celery_beat_task": True}
 
 
 @shared_task(name="modules.inventory.tasks.count_for_the_test")
@@ -38,6 +42,11 @@ def count(number: int) -> None:
 def stray() -> None:
     with transaction("inventory"):
         write("inventory")
+
+
+@shared_task(name="modules.inventory.tasks.retry_for_the_test", autoretry_for=(DatabaseError,), default_retry_delay=0)
+def retrying(number: int) -> None:
+    count.run(number)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +82,21 @@ def test_a_task_whose_module_leaves_while_it_runs_is_sent_on(inventory: Moving) 
     count.apply(kwargs={"number": 7}, task_id="one", routing_key=settings.UNIT, throw=True)
     assert (runs, rows("inventory")) == ([7], 0)
     assert messages(ELSEWHERE) == [(count.name, "one", {"number": 7})]
+
+
+def test_a_task_that_retries_itself_is_sent_on_once(inventory: Moving) -> None:
+    before[:] = [inventory.leave]
+    retrying.apply_async(kwargs={"number": 7}, task_id="one", queue=settings.UNIT)
+    found: list[Any] = []
+    with start_worker(current_app, pool="solo", queues=[settings.UNIT], perform_ping_check=False, loglevel="error"):
+        end = time.monotonic() + 60
+        while not found:
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.1)
+            found += messages(ELSEWHERE)
+        time.sleep(1)
+        found += messages(ELSEWHERE)
+    assert (runs, found) == ([7], [(retrying.name, "one", {"number": 7})])
 
 
 def test_a_motion_that_lasts_sends_the_task_to_the_end_of_its_queue(
@@ -126,6 +150,50 @@ def test_a_task_that_the_broker_does_not_take_goes_back_to_its_queue(inventory: 
     assert rejected.result.requeue  # type: ignore[attr-defined]
 
 
+def test_a_task_that_is_acknowledged_and_cannot_be_sent_fails(
+    inventory: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put back it would be lost: the broker has forgotten it."""
+    inventory.leave(to="w" * 63)
+    monkeypatch.setattr(count, "acks_late", False)
+    result = count.apply(kwargs={"number": 7}, task_id="one", routing_key=settings.UNIT)
+    assert (result.state, isinstance(result.result, Reject)) == ("FAILURE", False)
+
+
+@pytest.mark.parametrize("suffix", ["", "_errands"])
+def test_what_waits_in_the_queues_of_a_unit_that_is_retired_goes_to_those_of_the_first(suffix: str) -> None:
+    left, first = f"{ELSEWHERE}{suffix}", f"first{suffix}"
+    send: Any = count.apply_async
+    send(kwargs={"number": 7}, queue=left, task_id="taken")
+    with current_app.connection_for_read() as connection, connection.SimpleQueue(left) as queue:
+        queue.get(timeout=10)  # by a worker that is killed
+        send(kwargs={"number": 8}, queue=left, task_id="waits", countdown=3600)
+        send(kwargs={"number": 9}, queue=left, headers=OF_BEAT)
+        assert move_tasks(settings.BROKER_URL, ELSEWHERE, to="first") == 2
+    with current_app.connection_for_read() as connection, connection.SimpleQueue(first) as queue:
+        found = [queue.get(timeout=10) for _ in range(2)]
+        for message in found:
+            message.ack()
+    assert [message.headers["id"] for message in found] == ["taken", "waits"]
+    assert {message.delivery_info["routing_key"] for message in found} == {first}
+    assert messages(left) == messages(first) == []
+
+
+def test_it_does_so_on_another_broker_too() -> None:
+    broker = "memory://"
+    send: Any = count.apply_async
+    with current_app.connection_for_write(url=broker) as connection:
+        nothing: Any = {}
+        for headers in (nothing, OF_BEAT):
+            send(kwargs={"number": 7}, queue=ELSEWHERE, task_id="one", connection=connection, headers=headers)
+        assert move_tasks(broker, ELSEWHERE, to="first") == 1
+        with connection.SimpleQueue("first") as queue:
+            message = queue.get(timeout=5)
+    assert message.headers["id"] == "one"
+    assert message.payload[1] == {"number": 7}
+    assert move_tasks(broker, ELSEWHERE, to="first") == 0
+
+
 def test_a_task_that_is_called_like_a_function_says_where_its_module_lives(inventory: Moving) -> None:
     inventory.leave()
     with pytest.raises(Refused, match="inventory lives in warehouse"):
@@ -136,9 +204,11 @@ def test_a_periodic_task_runs_where_its_module_lives_alone(orders: Moving, monke
     monkeypatch.setattr(orders_tasks, "order_expire_due", lambda: runs.append(1))
     orders_tasks.expire.apply(task_id="one", routing_key=settings.UNIT, throw=True)
     orders.leave()
-    orders_tasks.expire.apply(task_id="two", routing_key=settings.UNIT, throw=True)
+    orders_tasks.expire.apply(task_id="two", routing_key=settings.UNIT, headers=OF_BEAT, throw=True)
     assert runs == [1]
     assert messages(ELSEWHERE) == [], "beat of the other unit sends its own"
+    orders_tasks.expire.apply(task_id="of code", routing_key=settings.UNIT, throw=True)
+    assert [message[1] for message in messages(ELSEWHERE)] == ["of code"], "beat knows nothing of it"
     orders.arrive()
     orders_tasks.expire.apply(task_id="three", routing_key=settings.UNIT, throw=True)
     assert runs == [1, 1]

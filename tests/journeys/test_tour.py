@@ -417,6 +417,25 @@ def against_stock(entries: list[Entry], after: int) -> tuple[list[str], list[str
     return [it.idempotency_key for it in lost], [it.idempotency_key or "sum" for it in doubled]
 
 
+@pytest.mark.parametrize(
+    ("signs_in_as", "lost"), [("same", 0), ("other", 1), ("nobody", 1)], ids=["there", "of somebody else", "gone"]
+)
+def test_an_acknowledged_account_is_lost_when_its_owner_cannot_sign_in(signs_in_as: str, lost: int) -> None:
+    owner = uuid7()
+    entry = Entry(
+        operation="register",
+        idempotency_key="k",
+        customer="new@shop.example",
+        lines=(),
+        status=201,
+        account_id=owner,
+        acknowledged=True,
+    )
+    account = {"same": owner, "other": uuid7(), "nobody": None}[signs_in_as]
+    compared = compare([entry], facts=[], seen={}, accounts={entry.customer: account})
+    assert (len(compared.lost), compared.acknowledged_accounts, compared.acknowledged_orders) == (lost, 1, 0)
+
+
 RECEIVED = [receipt("a", 5, 15), receipt("b", 3, 18)]
 
 
@@ -471,7 +490,7 @@ class Misbehaving(BaseHTTPRequestHandler):
         elif self.path.startswith("/api/payments/"):
             self.answer(404, {})
         elif self.path == "/api/users/me/":
-            self.answer(200, {"email": "customer-001@shop.example"})
+            self.answer(200, {"email": self.headers["Authorization"].removeprefix("Bearer ")})
         elif self.path.startswith("/api/inventory/A-1/"):
             self.answer(200, product)
         else:
@@ -481,7 +500,10 @@ class Misbehaving(BaseHTTPRequestHandler):
         self.pause()
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/api/users/login/":
-            self.answer(200, {"token": "t"})
+            self.answer(200, {"token": body["email"]})
+            return
+        if self.path == "/api/users/":
+            self.answer(201, {"id": str(uuid7())})
             return
         key, is_first = self.headers["Idempotency-Key"], not self.orders
         order_id = self.orders.setdefault(key, str(uuid7()))
@@ -631,7 +653,8 @@ def test_a_lost_answer_to_an_order_is_asked_for_again_under_the_same_key(tmp_pat
 def test_an_answer_that_was_lost_as_the_load_ended_is_still_asked_for(tmp_path: Path) -> None:
     with misbehaving() as (url, _):
         load(url, tmp_path / "ledger.jsonl", seconds=20, ends_with_a_lost_answer=True)
-    lost, *later = entries_in(tmp_path / "ledger.jsonl")
+    bought = [it for it in entries_in(tmp_path / "ledger.jsonl") if it.operation != "register"]
+    lost, *later = bought
     assert not lost.acknowledged
     assert [it.acknowledged for it in later if it.idempotency_key == lost.idempotency_key] == [True]
 
@@ -731,9 +754,11 @@ def test_a_tour_takes_a_module_out_and_can_be_recounted_from_its_raw_files(state
     assert report["requests"]["failed"] == sum(1 for it in requests if it["problem"]) == 0
     assert report["ambiguous"] == report["ledger"]["lost"] == report["ledger"]["doubled"] == 0
 
-    acknowledged = {it["idempotency_key"]: it for it in ledger if it["acknowledged"]}
+    answered = {it["idempotency_key"]: it for it in ledger if it["acknowledged"]}
+    acknowledged = {key: it for key, it in answered.items() if it["operation"] != "register"}
     receipts = {key: it for key, it in acknowledged.items() if it["received"] is not None}
-    assert report["ledger"]["acknowledged"] == len(acknowledged)
+    assert report["ledger"]["acknowledged"] == len(answered)
+    assert report["ledger"]["accounts"] == len(answered) - len(acknowledged)
     assert report["ledger"]["receipts"] == len(receipts) > 0
     assert report["ledger"]["orders"] == len(acknowledged) - len(receipts) > 0
     fact_of, order_of = {it["id"]: it for it in facts}, {it["id"]: it for it in orders}
@@ -781,8 +806,8 @@ def test_a_tour_takes_a_module_out_and_can_be_recounted_from_its_raw_files(state
     assert set(report["memory_mb"]["before"]["by_process"]) == UNITS["monolith"]
     assert set(report["memory_mb"]["after"]["by_process"]) == UNITS["monolith"] | UNITS["inventory"]
     assert {"python", "django", "postgresql", "celery", "kombu"} <= set(report["versions"])
-    answered = {it["served_by"].partition("/")[0] for it in requests}
-    assert answered == {"monolith", "inventory"}
+    units = {it["served_by"].partition("/")[0] for it in requests}
+    assert units == {"monolith", "inventory"}
 
     page = (directory / "index.html").read_text()
     assert page.count("<svg") == 10

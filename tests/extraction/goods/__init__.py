@@ -1,0 +1,1 @@
+"""An app with migrations, of a module that moves."""

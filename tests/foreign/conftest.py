@@ -1,0 +1,5 @@
+"""The servers of tests/extraction, for projects that are not ours."""
+
+from tests.extraction.conftest import servers
+
+__all__ = ["servers"]

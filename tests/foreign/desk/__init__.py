@@ -1,0 +1,1 @@
+"""Pages of healthchecks' subscriptions, for its own are placeholders that write nothing."""

