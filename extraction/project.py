@@ -15,15 +15,31 @@ is the tables of its apps' models that move, with their partitions and sequences
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import _lru_cache_wrapper, cache
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 
 LONGEST_NAME = 39
 """Names of a module and a unit go into identifiers of PostgreSQL, which end at 63 bytes, and with a suffix into the
 queues of pgmq, which end at 47."""
+
+
+Cached = TypeVar("Cached", bound="_lru_cache_wrapper[Any]")
+
+
+def of_setting(known: Cached) -> Cached:
+    """Above a cache of what EXTRACTION says: it is forgotten when a test overrides the setting."""
+
+    def forget(*, setting: str, **_: Any) -> None:
+        if setting == "EXTRACTION":
+            known.cache_clear()
+
+    setting_changed.connect(forget, weak=False)
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +57,14 @@ class Module:
     """The unit where it lives when its database is new."""
 
 
+@of_setting
 @cache
 def modules() -> dict[str, Module]:
     """The modules in this unit, by name. Raises ImproperlyConfigured."""
     return {name: _module(name, given) for name, given in settings.EXTRACTION["modules"].items()}
 
 
+@of_setting
 @cache
 def tables(module: str) -> tuple[str, ...]:
     """The module's tables, where others share its schema; none where it has one to itself. Needs the app registry."""
@@ -55,6 +73,7 @@ def tables(module: str) -> tuple[str, ...]:
     return model_tables(module) if of.schema == "public" or len(sharing) > 1 else ()
 
 
+@of_setting
 @cache
 def model_tables(module: str) -> tuple[str, ...]:
     """Those of its apps' models that migrations make, and of the relations between them."""

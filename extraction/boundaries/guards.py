@@ -29,6 +29,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from extraction.boundaries.operations import Operation, current
 from extraction.logs import get_logger
+from extraction.project import of_setting
 
 log = get_logger(__name__)
 
@@ -102,6 +103,7 @@ class Guard:
             operation.commits[self.module] = _call_site()
 
 
+@of_setting
 @lru_cache(maxsize=4096)
 def read(sql: str) -> tuple[frozenset[tuple[str, str]], bool]:
     """Tables of modules that a statement names, each with its owner before it, and whether the statement writes."""
@@ -117,6 +119,7 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return any(not block._from_testcase for block in connection.atomic_blocks)  # type: ignore[attr-defined]
 
 
+@of_setting
 @cache
 def aliases() -> frozenset[str]:
     """Database aliases that serve a module, or several."""
@@ -139,6 +142,7 @@ def _mode() -> str:
     return str(settings.EXTRACTION.get("guards", "log"))
 
 
+@of_setting
 @cache
 def _module_of_alias() -> dict[str, str]:
     """Module by alias, for aliases that serve one module only. `default` serves the rest of the project too."""
@@ -150,6 +154,7 @@ def _module_of_alias() -> dict[str, str]:
     }
 
 
+@of_setting
 @cache
 def _owners() -> dict[str, str]:
     """Module by table name."""
@@ -162,6 +167,7 @@ def _owners() -> dict[str, str]:
     }
 
 
+@of_setting
 @cache
 def _table_names() -> re.Pattern[str]:
     names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True)) or "(?!)"
@@ -199,6 +205,7 @@ def _call_site() -> str:
     return nearest
 
 
+@of_setting
 @cache
 def _module_paths() -> tuple[str, ...]:
     mine = {app for module in _modules().values() for app in module["apps"]}

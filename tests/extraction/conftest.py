@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 import pytest
@@ -21,6 +21,10 @@ from extraction.platform.database import Owner, drop_database, provide_database,
 from extraction.platform.local.postgres import Postgres
 from extraction.queries import Queries
 from extraction.replicate.pair import Pair, Side
+from extraction.replicate.stream import follow, prepare, start
+
+if TYPE_CHECKING:
+    from tests.extraction.commands import Project
 
 MODULE, SCHEMA, ROLE = "inventory", "inventory", "shop_inventory"
 UNITS = ("monolith", "inventory")
@@ -83,6 +87,31 @@ def pair_on_one_server(servers: Servers) -> Iterator[Pair]:
     """The same between two databases of one server."""
     with _new_pair(servers.source, servers.source) as made:
         yield made
+
+
+@pytest.fixture
+def joined(pair: Pair) -> Pair:
+    """Both sides follow each other."""
+    return join(pair)
+
+
+@pytest.fixture
+def moving(pair: Pair, db: None, settings: Any) -> Iterator["Project"]:
+    """A project whose module is the pair's, typed at in this process."""
+    from tests.extraction.commands import project
+    from tests.extraction.two_servers import EXTRACTION
+
+    settings.EXTRACTION = EXTRACTION
+    with project(pair) as opened:
+        yield opened
+
+
+def join(pair: Pair) -> Pair:
+    """Let both sides follow each other."""
+    prepare(pair)
+    start(pair)
+    follow(pair, tell=print, timeout_s=60)
+    return pair
 
 
 def connect(side: Side) -> Connection[Any]:

@@ -2,27 +2,15 @@
 
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from extraction.models import Migration
-from extraction.project import modules
 from extraction.replicate.pair import Pair
 from tests.extraction.commands import Project, Shell, made, project, receive, schema, shell
 from tests.extraction.conftest import Servers
-from tests.extraction.two_servers import EXTRACTION
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture
-def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
-    settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
-    with project(pair) as opened:
-        yield opened
-    modules.cache_clear()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from psycopg import sql
 
 from extraction.models import Migration
-from extraction.project import modules
 from extraction.replicate.errors import Blocked
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.retiring import Archive, dependents, retire
@@ -20,7 +19,7 @@ from extraction.stages.errors import StageError
 from tests.extraction.commands import Project, Shell, made, project, receive, shell
 from tests.extraction.conftest import Servers, as_owner, connect, rows, wait_for
 from tests.extraction.test_recall import hand_over_unheard
-from tests.extraction.two_servers import EXTRACTION, TwoServers
+from tests.extraction.two_servers import TwoServers
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -35,15 +34,6 @@ union all select 'publication ' || pubname from pg_publication
 union all select 'subscription ' || subname from pg_subscription
   where subdbid = (select oid from pg_database where datname = current_database())
 """
-
-
-@pytest.fixture
-def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
-    settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
-    with project(pair) as opened:
-        yield opened
-    modules.cache_clear()
 
 
 def test_it_stays_where_it_went_and_nothing_of_the_move_is_left(moving: Project) -> None:

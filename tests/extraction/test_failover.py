@@ -18,7 +18,6 @@ from extraction.cutover.errors import Behind, Copied
 from extraction.cutover.switch import switch
 from extraction.cutover.verify import verify
 from extraction.platform.local.postgres import BINARIES, Postgres
-from extraction.project import modules
 from extraction.replicate.pair import Pair
 from extraction.replicate.progress import is_complete
 from extraction.replicate.stream import follow, prepare, start
@@ -203,7 +202,6 @@ def test_status_says_what_shows_a_copy_and_does_not_wear_it_away(
     source: Server, servers: Servers, db: None, settings: Any
 ) -> None:
     settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
     with _new_pair(source, servers.target) as pair, project(pair) as moving:
         moving.do("provision", "replicate")
         old = copied(source)
@@ -222,14 +220,12 @@ def test_status_says_what_shows_a_copy_and_does_not_wear_it_away(
             old.stop()
             shutil.rmtree(old.postgres.directory)
             source.start()
-    modules.cache_clear()
 
 
 def test_status_says_that_a_server_was_started_closed_and_whether_that_closes_it(
     source: Server, servers: Servers, db: None, settings: Any
 ) -> None:
     settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
     with _new_pair(source, servers.target) as pair, project(pair) as moving:
         moving.do("provision")
         with connect(pair.source) as admin:
@@ -248,7 +244,6 @@ def test_status_says_that_a_server_was_started_closed_and_whether_that_closes_it
             (problem,) = moving.status()["problems"]
             assert "monolith: its server was started with extraction.closed and refuses all writes" in problem
             assert admin.execute(pair.objects.query("beat_of"), {"unit": "monolith"}).fetchone() == before
-    modules.cache_clear()
 
 
 def test_a_copy_that_is_started_closed_accepts_nothing(pair: Pair, source: Server) -> None:

@@ -12,22 +12,12 @@ from extraction.cutover.sessions import Place
 from extraction.cutover.switch import _wait_until_open, switch
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete
-from extraction.replicate.stream import follow, prepare, start
 from tests.extraction.conftest import Server, Servers, connect, wait_for
 from tests.extraction.test_switch import place
 
 pytestmark = pytest.mark.timeout(120)
 LOCK_HEARTBEAT = "lock table inventory.inventory_heartbeat in exclusive mode"
 LOCK_ROW = "select from inventory.inventory_placement for update"
-
-
-@pytest.fixture
-def joined(pair: Pair) -> Pair:
-    """Both sides follow each other."""
-    prepare(pair)
-    start(pair)
-    follow(pair, tell=print, timeout_s=60)
-    return pair
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,8 @@ import pytest
 from extraction.plan import sizes, source
 from extraction.plan.errors import Unknown
 from extraction.platform.database import with_login
-from extraction.project import modules
-from extraction.replicate.pair import Pair
-from tests.extraction.commands import Project, project, schema
+from tests.extraction.commands import Project, schema
 from tests.extraction.conftest import as_owner, connect
-from tests.extraction.two_servers import EXTRACTION
-
-
-@pytest.fixture
-def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
-    settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
-    with project(pair) as opened:
-        yield opened
-    modules.cache_clear()
 
 
 def planned(moving: Project, *options: str, watch_s: str = "0") -> dict[str, Any]:

@@ -368,22 +368,18 @@ def test_both_databases_have_one_encoding_and_one_order_of_texts(pair: Pair, ser
 
 def test_what_is_to_be_decided_is_refused_until_it_is_accepted(pair: Pair, db: None, settings: Any) -> None:
     settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
     run(pair.source, "create table public.other (id int primary key references inventory.ticket on delete cascade)")
-    try:
-        with project(pair) as moving:
-            refusal = moving.refused("provision")
-            assert "ALTER TABLE other DROP CONSTRAINT" in refusal
-            assert 'provision inventory --override "reason"' in refusal
-            run(pair.source, "alter table inventory.stock set unlogged")
-            assert "[unlogged]" in moving.refused("provision", "--override", "the table goes next month")
-            run(pair.source, "alter table inventory.stock set logged")
-            assert moving.type("provision", "--override", "the table goes next month")[0] == 0
-            kept = {record.what: record.evidence for record in moving.records()}
-            assert kept["overridden"]["reason"] == kept["done"]["accepted"] == "the table goes next month"
-            assert [each["code"] for each in kept["done"]["obstacles"]] == ["foreign_key"]
-    finally:
-        modules.cache_clear()
+    with project(pair) as moving:
+        refusal = moving.refused("provision")
+        assert "ALTER TABLE other DROP CONSTRAINT" in refusal
+        assert 'provision inventory --override "reason"' in refusal
+        run(pair.source, "alter table inventory.stock set unlogged")
+        assert "[unlogged]" in moving.refused("provision", "--override", "the table goes next month")
+        run(pair.source, "alter table inventory.stock set logged")
+        assert moving.type("provision", "--override", "the table goes next month")[0] == 0
+        kept = {record.what: record.evidence for record in moving.records()}
+        assert kept["overridden"]["reason"] == kept["done"]["accepted"] == "the table goes next month"
+        assert [each["code"] for each in kept["done"]["obstacles"]] == ["foreign_key"]
 
 
 def test_every_code_has_its_line_in_the_document_and_a_test_here_or_of_servers() -> None:

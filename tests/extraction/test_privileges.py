@@ -19,7 +19,6 @@ from extraction.cutover.large import require_small
 from extraction.cutover.recall import Between, _loss, recall
 from extraction.cutover.switch import switch
 from extraction.platform.database import with_login
-from extraction.project import modules
 from extraction.replicate.errors import NoStream, Unfit
 from extraction.replicate.obstacles import activity, server
 from extraction.replicate.pair import Pair, Side
@@ -279,26 +278,22 @@ def test_what_a_recall_loses_is_told_to_a_role_that_is_no_superuser(mover: Mover
 @pytest.mark.parametrize("last", ["abort", "complete"])
 def test_every_stage_is_done_by_a_role_that_is_no_superuser(pair: Pair, db: None, settings: Any, last: str) -> None:
     settings.EXTRACTION = EXTRACTION | {"platform": f"{__name__}.AsMover"}
-    modules.cache_clear()
-    try:
-        with role_of(pair) as mover, project(pair) as moving, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TEST_MOVER", mover.role)
-            for side in (pair.source, pair.target):
-                assert "grant it CONNECT" in moving.refused("provision")
-                run(side, f"grant connect on database {side.url.rpartition('/')[2]} to {mover.role}")
-                mend(moving, side)
-            before = schema(pair.source), made(pair)
-            moving.do("provision", "replicate", "verify", "ramp", "cutover", "rollback")
-            if last == "abort":
-                moving.do("abort")
-                assert schema(pair.source) == before[0]
-            else:
-                moving.do("cutover", "verify", "complete")
-                receive(pair, "inventory")
-                assert moving.type("complete", "--drop")[0] == 0
-            assert made(pair) == before[1]
-    finally:
-        modules.cache_clear()
+    with role_of(pair) as mover, project(pair) as moving, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_MOVER", mover.role)
+        for side in (pair.source, pair.target):
+            assert "grant it CONNECT" in moving.refused("provision")
+            run(side, f"grant connect on database {side.url.rpartition('/')[2]} to {mover.role}")
+            mend(moving, side)
+        before = schema(pair.source), made(pair)
+        moving.do("provision", "replicate", "verify", "ramp", "cutover", "rollback")
+        if last == "abort":
+            moving.do("abort")
+            assert schema(pair.source) == before[0]
+        else:
+            moving.do("cutover", "verify", "complete")
+            receive(pair, "inventory")
+            assert moving.type("complete", "--drop")[0] == 0
+        assert made(pair) == before[1]
 
 
 def empty(pair: Pair) -> None:

@@ -16,15 +16,12 @@ from extraction.cutover.errors import Away, NotBetween
 from extraction.cutover.recall import Between, _close, _loss, between, recall
 from extraction.cutover.switch import switch
 from extraction.cutover.verify import verify
-from extraction.project import modules
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import is_complete
-from extraction.replicate.stream import follow, prepare, start
-from tests.extraction.commands import Project, project
+from tests.extraction.commands import Project
 from tests.extraction.conftest import Servers, as_owner, connect, rows, wait_for
 from tests.extraction.coordinator import coordinator
 from tests.extraction.test_switch import can_write, place, places, stopped
-from tests.extraction.two_servers import EXTRACTION
 
 pytestmark = pytest.mark.timeout(300)
 RECALL = "manage.py extract recall inventory"
@@ -37,24 +34,6 @@ grant insert on public.heard to public;
 create trigger hear after update on inventory.inventory_placement for each row execute function public.hear();
 alter table inventory.inventory_placement enable always trigger hear
 """
-
-
-@pytest.fixture
-def joined(pair: Pair) -> Pair:
-    """Both sides follow each other."""
-    prepare(pair)
-    start(pair)
-    follow(pair, tell=print, timeout_s=60)
-    return pair
-
-
-@pytest.fixture
-def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
-    settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
-    with project(pair) as opened:
-        yield opened
-    modules.cache_clear()
 
 
 def may_read(pair: Pair, *, login: bool) -> None:

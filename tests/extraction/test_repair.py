@@ -10,11 +10,9 @@ from extraction.cutover.switch import switch
 from extraction.cutover.verify import Memory, Repaired, planned, repair, verify
 from extraction.cutover.verify.errors import Unrepairable
 from extraction.replicate.pair import Pair, Side
-from tests.extraction.conftest import as_owner, connect, rows, wait_for
-from tests.extraction.test_verify import join, joined, meddling
+from tests.extraction.conftest import as_owner, connect, join, rows, wait_for
+from tests.extraction.test_verify import meddling
 from tests.extraction.writers import Writers
-
-__all__ = ["joined"]
 
 HIT = "(7, 8, 9, -5)"
 

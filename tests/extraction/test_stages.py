@@ -1,7 +1,6 @@
 """The stages in their order, typed one after another."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -10,9 +9,8 @@ from django.db import ProgrammingError, connections, transaction
 
 from extraction.models import Migration, Record
 from extraction.placement.database import Objects
-from extraction.project import modules
 from extraction.replicate.pair import Pair, Side
-from tests.extraction.commands import Project, made, project, receive, schema
+from tests.extraction.commands import Project, made, receive, schema
 from tests.extraction.conftest import MODULE, SCHEMA, Servers, connect, lose, rows, wait_for
 from tests.extraction.two_servers import EXTRACTION
 
@@ -24,15 +22,6 @@ NEXT = {
     "cutover": "rollback",
     "rollback": "cutover",
 }
-
-
-@pytest.fixture
-def moving(pair: Pair, db: None, settings: Any) -> Iterator[Project]:
-    settings.EXTRACTION = EXTRACTION
-    modules.cache_clear()
-    with project(pair) as opened:
-        yield opened
-    modules.cache_clear()
 
 
 def test_a_module_leaves_and_comes_back(moving: Project) -> None:
@@ -294,7 +283,6 @@ def test_migrations_of_other_apps_ask_for_no_comparison(moving: Project, setting
     given: Any = EXTRACTION
     inventory = given["modules"][MODULE] | {"apps": ["modules.inventory"]}
     settings.EXTRACTION = given | {"modules": given["modules"] | {MODULE: inventory}}
-    modules.cache_clear()
     moving.do("provision", "replicate", "verify", "ramp")
     with connect(moving.pair.source) as admin:
         for schema_name in ("inventory", "public"):

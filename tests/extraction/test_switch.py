@@ -31,15 +31,6 @@ WITH_LOCK = """
     and database = (select oid from pg_database where datname = current_database())"""
 
 
-@pytest.fixture
-def joined(pair: Pair) -> Pair:
-    """Both sides follow each other."""
-    prepare(pair)
-    start(pair)
-    follow(pair, tell=print, timeout_s=60)
-    return pair
-
-
 def place(pair: Pair, side: Side) -> Any:
     with connect(side) as admin:
         return admin.execute(pair.objects.query("read")).fetchone()

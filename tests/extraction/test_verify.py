@@ -26,22 +26,8 @@ from extraction.cutover.verify import (
 from extraction.cutover.verify.errors import Stale, Unrepairable
 from extraction.cutover.verify.tables import tables
 from extraction.replicate.pair import Pair, Side
-from extraction.replicate.stream import follow, prepare, start
-from tests.extraction.conftest import as_owner, connect
+from tests.extraction.conftest import as_owner, connect, join
 from tests.extraction.writers import Writers
-
-
-@pytest.fixture
-def joined(pair: Pair) -> Pair:
-    """Both sides follow each other."""
-    return join(pair)
-
-
-def join(pair: Pair) -> Pair:
-    prepare(pair)
-    start(pair)
-    follow(pair, tell=print, timeout_s=60)
-    return pair
 
 
 @pytest.fixture

@@ -15,10 +15,7 @@ from extraction.replicate.pair import Pair
 from extraction.stages import verify as stage
 from tests.extraction.commands import Project, Shell, shell
 from tests.extraction.conftest import Servers, as_owner, connect, rows, wait_for
-from tests.extraction.test_stages import moving
 from tests.extraction.test_verify import meddling
-
-__all__ = ["moving"]
 
 SLOWLY = ("--max-rows-s", "60", "--workers", "1")
 

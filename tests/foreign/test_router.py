@@ -14,7 +14,6 @@ from django.db.utils import ConnectionRouter
 from extraction.placement.retired import note
 from extraction.placement.routers import ModuleRouter, RetiredRouter
 from extraction.plan.database_steps import ROUTERS
-from extraction.project import modules
 from tests.foreign.healthchecks import lines
 
 
@@ -33,8 +32,9 @@ class StatsRouter:
 @pytest.fixture
 def router(settings: Any) -> ModuleRouter:
     module = {"apps": ["django.contrib.sessions"], "database": "away", "schema": "public"}
-    settings.EXTRACTION = {"modules": {"sessions": module}}
+    # Taken back in the opposite order: routers are made anew from the modules that are in force then.
     settings.DATABASE_ROUTERS = ["extraction.placement.routers.ModuleRouter"]
+    settings.EXTRACTION = {"modules": {"sessions": module}}
     return ModuleRouter()
 
 
@@ -85,12 +85,9 @@ def test_an_app_is_known_by_its_label_and_not_by_its_path(
 
     with connection.cursor() as cursor:
         cursor.execute("select current_schema()")
-        settings.EXTRACTION["modules"]["sessions"] |= {"database": "default", "schema": cursor.fetchone()[0]}
+        module = settings.EXTRACTION["modules"]["sessions"] | {"database": "default", "schema": cursor.fetchone()[0]}
         cursor.execute("create table sessions_placement ()")
         cursor.execute(f"comment on table sessions_placement is '{note('away')}'")
-    modules.cache_clear()
-    try:
-        assert RetiredRouter().allow_migrate("default", "site_sessions") is False
-        assert RetiredRouter().allow_migrate("default", "sessions") is None
-    finally:
-        modules.cache_clear()
+    settings.EXTRACTION = {"modules": {"sessions": module}}
+    assert RetiredRouter().allow_migrate("default", "site_sessions") is False
+    assert RetiredRouter().allow_migrate("default", "sessions") is None

@@ -31,12 +31,8 @@ def test_the_workers_of_the_longest_name_start_also_in_a_second_release() -> Non
 @pytest.mark.parametrize("too_long", [{"unit": f"{LONGEST}u"}, {"modules": {f"{LONGEST}u": {}}}])
 def test_a_longer_name_is_refused_at_once(settings: Any, too_long: dict[str, Any]) -> None:
     settings.EXTRACTION = {**settings.EXTRACTION, **too_long}
-    project.modules.cache_clear()
-    try:
-        with pytest.raises(ImproperlyConfigured, match=f"longer than {project.LONGEST_NAME} characters; shorten it"):
-            project.unit(), project.modules()
-    finally:
-        project.modules.cache_clear()
+    with pytest.raises(ImproperlyConfigured, match=f"longer than {project.LONGEST_NAME} characters; shorten it"):
+        project.unit(), project.modules()
 
 
 @contextmanager
