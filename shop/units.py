@@ -11,7 +11,7 @@ from extraction.platform.database import drop_database, drop_roles, with_databas
 from extraction.platform.errors import PlatformError, ProcessFailed, ServerUnreachable
 from extraction.platform.protocol import Attempts, Routes, Tell
 from extraction.route.errors import RouteError
-from extraction.route.model import ModuleRoutes, Routing
+from extraction.route.model import ModuleRoutes
 from shop import edge, environment, provision
 from shop.machine import Machine, postgres_name
 from shop.queues import delete_queues, move_tasks, waiting_of
@@ -132,7 +132,7 @@ class LocalPlatform:
 
     def _take_away(self, machine: Machine, found: Unit, tell: Tell) -> None:
         unit = found.name
-        machine.envoy().change(lambda routing: _without(routing, unit))
+        machine.envoy().change(lambda routing: routing.without_unit(unit))
         tell(f"Processes of {unit}")
         machine.end([replace(found, second=second).process(role) for second in (False, True) for role in ROLES])
         tell(f"Queues of {unit}")
@@ -167,16 +167,6 @@ class LocalPlatform:
 
 
 ROLES = ("web", "worker", "errands")
-
-
-def _without(routing: Routing, unit: str) -> Routing:
-    """Without the unit's endpoints, and no reads for it. Raises PlatformError while a module lives there."""
-    for routes in routing.modules:
-        if routes.home == unit:
-            raise PlatformError(f"{routes.module} lives in {unit}; first: extract rollback {routes.module}")
-        if routes.candidate == unit:
-            routing = routing.with_module(replace(routes, candidate="", candidate_percent=0.0))
-    return routing.without_unit(unit)
 
 
 @contextmanager

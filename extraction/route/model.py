@@ -71,8 +71,15 @@ class Routing:
         return replace(self, units={**self.units, unit: endpoints})
 
     def without_unit(self, unit: str) -> "Routing":
-        """This, without the unit. Raises RoutingError while a route still leads to it."""
-        return replace(self, units={name: at for name, at in self.units.items() if name != unit})
+        """This, without the unit and the reads that went there. Raises RoutingError while a module lives there."""
+        for routes in self.modules:
+            if routes.home == unit:
+                raise RoutingError(f"{routes.module} lives in {unit}; first: extract rollback {routes.module}")
+        left = tuple(
+            replace(routes, candidate="", candidate_percent=0.0) if routes.candidate == unit else routes
+            for routes in self.modules
+        )
+        return replace(self, units={name: at for name, at in self.units.items() if name != unit}, modules=left)
 
     def to_json(self) -> str:
         """As `from_json` reads it."""

@@ -12,7 +12,7 @@ from extraction.placement.where import KNOWN_FOR_S
 from extraction.platform.database import connect
 from extraction.platform.protocol import Routes
 from extraction.replicate.fence import unfence
-from extraction.replicate.progress import Lost, LostBack, is_complete
+from extraction.replicate.progress import Lost, LostBack, delay, is_complete
 from extraction.replicate.removal import take_streams_away
 from extraction.replicate.retiring import Archive, Kept, dependents, drop, early_readers, is_kept, kept, moved_s_ago
 from extraction.replicate.retiring import retire as put_aside
@@ -146,16 +146,11 @@ def _used_by_others(situation: Situation) -> Iterator[Gate]:
 
 def _late(situation: Situation) -> list[str]:
     """Whether what the target commits arrives in the source."""
-    pair, end = situation.pair, time.monotonic() + ARRIVES_S
+    pair = situation.pair
     require_both_heard(pair)
-    with connect(pair.target.url) as target, connect(pair.source.url) as source:
-        (beat,) = target.execute(pair.objects.query("beat")).fetchone() or (0,)
-        query, unit = pair.objects.query("beat_of"), {"unit": pair.target.unit}
-        while (source.execute(query, unit).fetchone() or (0,))[0] < beat:
-            if time.monotonic() > end:
-                return [f"what {pair.target.unit} commits did not arrive within {ARRIVES_S:g} s"]
-            time.sleep(POLL_S)
-    return []
+    if delay(pair, pair.back, within_s=ARRIVES_S).is_over:
+        return []
+    return [f"what {pair.target.unit} commits did not arrive within {ARRIVES_S:g} s"]
 
 
 def _route(situation: Situation) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from extraction.placement.database import Objects
 from extraction.platform.errors import PlatformError, ProcessFailed
 from extraction.platform.protocol import Attempts, Routes, Tell
 from extraction.route.errors import RouteError
-from extraction.route.model import Routing
 from extraction.units import database, given
 from extraction.units.given import Unit
 from extraction.units.machine import Machine
@@ -62,7 +61,7 @@ class GivenUnits:
             raise PlatformError(f"{unit} is where the modules come from; stop it where manage.py units runs")
         with _as_platform_errors():
             of, machine = given.unit(unit), Machine().attach()
-            machine.envoy().change(lambda routing: _without(routing, unit))
+            machine.envoy().change(lambda routing: routing.without_unit(unit))
             tell(f"Processes of {unit}")
             machine.stop(of)
             tell(f"Database of {unit}")
@@ -128,16 +127,6 @@ def _migrate(unit: Unit) -> None:
     )
     if done.returncode:
         raise ProcessFailed(f"the migrations of {unit.name} failed; mend that and try again:\n{done.stderr[-2000:]}")
-
-
-def _without(routing: Routing, unit: str) -> Routing:
-    """Without the unit's endpoints, and no reads for it. Raises PlatformError while a module lives there."""
-    for routes in routing.modules:
-        if routes.home == unit:
-            raise PlatformError(f"{routes.module} lives in {unit}; first: extract rollback {routes.module}")
-        if routes.candidate == unit:
-            routing = routing.with_module(replace(routes, candidate="", candidate_percent=0.0))
-    return routing.without_unit(unit)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
 from tests.extraction import conftest
 from tests.extraction.commands import Project, made, project, receive, schema
-from tests.extraction.conftest import Servers, connect, wait_for
+from tests.extraction.conftest import Servers, as_owner, connect, wait_for
 from tests.extraction.test_recall import hand_over_unheard, may_read
 from tests.extraction.test_switch import places
 from tests.extraction.two_servers import EXTRACTION, TwoServers
@@ -261,6 +261,8 @@ def test_what_a_recall_loses_is_told_to_a_role_that_is_no_superuser(mover: Mover
     follow(pair, tell=lambda _: None)
     try:
         switch(pair, to="inventory")
+        with as_owner(pair.target) as owner:
+            owner.execute("insert into product (name, price) values ('sent', 1)")
         found = Between(pair.source, pair.target, 1, answers=False)
         with connect(pair.source) as giver:
             wait_for(lambda: _loss(pair, found, giver).received_lsn)

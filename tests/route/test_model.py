@@ -56,8 +56,14 @@ def test_paths_that_only_begin_alike_do_not_overlap() -> None:
 
 
 def test_a_unit_that_routes_lead_to_cannot_go() -> None:
-    with pytest.raises(RoutingError, match="candidate of inventory"):
-        ROUTING.without_unit("inventory")
+    with pytest.raises(RoutingError, match="inventory lives in monolith; first: extract rollback inventory"):
+        ROUTING.without_unit("monolith")
+
+
+def test_a_unit_that_goes_takes_its_share_of_the_reads_with_it() -> None:
+    found = ROUTING.without_unit("inventory")
+    assert "inventory" not in found.units
+    assert found.module("inventory") == ModuleRoutes(module="inventory", urls=INVENTORY.urls, home="monolith")
 
 
 def test_new_routes_of_a_module_take_the_place_of_the_old() -> None:
