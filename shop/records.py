@@ -25,7 +25,7 @@ class Unit:
     stage: Stage = "recorded"
     is_embedded: bool = True
     """Whether its server is one of ours."""
-    web_processes: int = 1
+    web_processes: int = 2
     web_threads: int = 8
     worker_processes: int = 1
     port: int = 0

@@ -13,6 +13,10 @@ select set_config('lock_timeout', %(lock)s, true), set_config('synchronous_commi
 -- side that were moved in memory alone were back at 1 after its crash.
 select set_config('synchronous_commit', 'on', false)
 
+-- name: plan_once
+-- What is asked in the pause was asked before it in the same session, and its plan is kept.
+select set_config('plan_cache_mode', 'force_generic_plan', false)
+
 -- name: durably
 select set_config('synchronous_commit', 'on', true)
 

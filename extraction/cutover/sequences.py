@@ -1,5 +1,6 @@
 """Sequences are not replicated: before the home moves, those of the other side are moved past it, and never back."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +52,25 @@ def advance(found: list[Sequence], *, home: Connection[Any], other: Connection[A
             if (goal := beyond(sequence, ours, theirs)) is not None
         ]
         if moves:
-            schemas, names, values, called = map(list, zip(*moves, strict=True))
-            other.execute(queries("advance"), {"schemas": schemas, "names": names, "values": values, "called": called})
+            _advance(other, moves)
     except (psycopg.errors.UndefinedTable, psycopg.errors.NumericValueOutOfRange) as error:
         raise NotFollowing(
             f"sequences differ between the sides ({error.diag.message_primary}); migrate both to the same state, "
             f"then run: {command}"
         ) from None
+
+
+def rehearse(found: list[Sequence], *, home: Connection[Any], other: Connection[Any]) -> None:
+    """Ask what `advance` asks, and move nothing. A sequence that one side lacks `advance` tells of."""
+    if found:
+        with suppress(psycopg.errors.UndefinedTable):
+            _positions(home, found), _positions(other, found)
+            _advance(other, [])
+
+
+def _advance(other: Connection[Any], moves: list[tuple[str, str, int, bool]]) -> None:
+    schemas, names, values, called = ([move[column] for move in moves] for column in range(4))
+    other.execute(queries("advance"), {"schemas": schemas, "names": names, "values": values, "called": called})
 
 
 def beyond(sequence: Sequence, ours: Position, theirs: Position) -> Position | None:

@@ -73,9 +73,17 @@ class Still:
 
 
 @contextmanager
-def still(pair: Pair, *, home: str, max_pause_ms: int, command: str) -> Iterator[Still]:
+def still(
+    pair: Pair,
+    *,
+    home: str,
+    max_pause_ms: int,
+    command: str,
+    rehearse: Callable[[Still], None] = lambda _: None,
+) -> Iterator[Still]:
     """Hold the module still, once what can be checked without holding it has been; end by a ROLLBACK unless committed.
 
+    `rehearse` asks before the lock, in the same sessions, what will be asked under it: the first time is the slowest.
     The server ends the pause after `max_pause_ms`, whatever becomes of this process. Raises Away, NotFollowing, Busy,
     and ValueError for a pause that is no limit to the server.
     """
@@ -89,11 +97,16 @@ def still(pair: Pair, *, home: str, max_pause_ms: int, command: str) -> Iterator
         limited(HUNG_AFTER_S + max_pause_ms / 1000, lock, beats, elsewhere),
     ):
         try:
+            checked = Still(pair, side, other, lock, beats, elsewhere, max_pause_ms, command)
+            for connection in (lock, beats, elsewhere):
+                connection.prepare_threshold = 0
+                connection.execute(queries("plan_once"))
             for connection in (beats, elsewhere):
                 connection.execute(queries("flush"))
             _warm(lock, pair)
+            rehearse(checked)
             _check(pair, beats, elsewhere, side, max_pause_ms, command)
-            with _locked(Still(pair, side, other, lock, beats, elsewhere, max_pause_ms, command)) as held:
+            with _locked(checked) as held:
                 yield held
         except psycopg.OperationalError as error:
             raise away(other if elsewhere.closed else side, error, command=command) from None

@@ -12,6 +12,7 @@ from extraction.cutover.errors import Away, Behind, NotFollowing, NotOpen, Overt
 from extraction.cutover.failpoints import failpoint
 from extraction.cutover.large import require_small
 from extraction.cutover.sequences import advance, sequences
+from extraction.cutover.sequences import rehearse as rehearse_advance
 from extraction.cutover.sessions import POLL_S, Place, application, ask, limited, place, queries, session, settled
 from extraction.cutover.still import Still, attempting, still
 from extraction.platform.protocol import Tell
@@ -22,6 +23,8 @@ GRACE_S = 0.05
 AGAIN_S = 0.1
 """Between two attempts to reach a side after the commit."""
 UNCLEAR_AFTER_S = 10.0
+NO_EPOCH = -1
+"""Of no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,15 @@ def _attempt(
     with session(pair, pair.side(before.home), command=command) as home:
         found = sequences(home, pair)
         require_small(pair, home, pair.side(before.home), command=command)
+
+    def rehearse(held: Still) -> None:
+        rehearse_advance(found, home=held.home, other=held.away)
+        with held.lock.transaction(force_rollback=True):
+            held.lock.execute(queries("lock_timeout"), {"timeout": f"{max_pause_ms}ms"})
+            held.lock.execute(pair.objects.query("hand_over"), {"to": to, "epoch": NO_EPOCH})
+
     failpoint("cutover.before_lock")
-    with still(pair, home=before.home, max_pause_ms=max_pause_ms, command=command) as held:
+    with still(pair, home=before.home, max_pause_ms=max_pause_ms, command=command, rehearse=rehearse) as held:
         failpoint("cutover.locked")
         beat = held.beat()
         advance(found, home=held.home, other=held.away, command=command)

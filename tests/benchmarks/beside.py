@@ -74,7 +74,7 @@ def send(url: str, rate: float, ended: threading.Event, write: Callable[[bytes],
                 if is_write:
                     status, _ = _ask(connection, "POST", f"/api/inventory/{sku}/receive/", {"quantity": 1}, headers)
                 else:
-                    status, _ = _ask(connection, "GET", READ)
+                    status, _ = _ask(connection, "GET", f"/api/inventory/{sku}/")
                 problem = "" if 200 <= status < 300 else f"HTTP {status}"
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
