@@ -1,0 +1,83 @@
+"""A project's modules as its source shows them; nothing of the project has to be importable."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A module: its packages in the source, and its names in Django and in the database."""
+
+    name: str
+    packages: tuple[str, ...]
+    """Dotted: `modules.orders`."""
+    labels: tuple[str, ...]
+    """Of its apps: `orders`."""
+    alias: str = ""
+    schema: str = ""
+    team: str = ""
+
+
+@dataclass(frozen=True)
+class House:
+    """The modules, and the directory in which their packages stand."""
+
+    root: Path
+    members: tuple[Member, ...]
+    published: tuple[str, ...] = field(default=())
+    """Packages of the published language, which every module may know and which know none: `contracts.orders`."""
+
+    def member(self, name: str) -> Member:
+        """Raises KeyError."""
+        for each in self.members:
+            if each.name == name:
+                return each
+        raise KeyError(f"no module {name!r}; there are {', '.join(self.names)}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.members)
+
+    @cached_property
+    def by_label(self) -> dict[str, Member]:
+        return {label: each for each in self.members for label in each.labels}
+
+    @cached_property
+    def by_package(self) -> dict[str, Member]:
+        return {package: each for each in self.members for package in each.packages}
+
+    def owner(self, dotted: str) -> Member | None:
+        """Whose a dotted name is: that of the longest package it begins with."""
+        parts = dotted.split(".")
+        for end in range(len(parts), 0, -1):
+            if found := self.by_package.get(".".join(parts[:end])):
+                return found
+        return None
+
+    def directory(self, package: str) -> Path:
+        """Of a package; need not exist."""
+        return self.root.joinpath(*package.split("."))
+
+    def owner_of(self, file: Path) -> Member | None:
+        """Whose a file is. A path from the root, or a whole one."""
+        path = file if file.is_absolute() else self.root / file
+        try:
+            return self.owner(".".join(path.relative_to(self.root).with_suffix("").parts))
+        except ValueError:
+            return None
+
+    def files(self, member: Member, *suffixes: str) -> Iterator[Path]:
+        """The member's files, sorted; those of a member inside its package are the other's."""
+        for package in member.packages:
+            single = self.directory(package).with_suffix(".py")
+            if single.is_file() and ".py" in suffixes:
+                yield single
+            for path in sorted(self.directory(package).rglob("*")):
+                if path.suffix in suffixes and self.owner_of(path) is member and path.is_file():
+                    yield path
+
+    def shown(self, path: Path) -> str:
+        """From the root, with forward slashes."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
