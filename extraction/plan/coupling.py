@@ -8,9 +8,9 @@ from pathlib import Path
 from django.apps import apps
 
 from extraction import project
+from extraction.boundaries.keys import configs_of
+from extraction.boundaries.places import shown
 from extraction.plan.errors import Unknown
-from extraction.plan.keys import configs_of
-from extraction.plan.places import shown
 from extraction.project import Module
 
 LAST_COMMITS = 500

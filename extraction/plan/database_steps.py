@@ -7,7 +7,7 @@ from django.db import router
 from psycopg import sql
 
 from extraction import project
-from extraction.plan.keys import Key, models_of
+from extraction.boundaries.keys import Key, models_of
 from extraction.plan.source import Source
 from extraction.plan.steps import Do, Step
 from extraction.project import Module

@@ -7,9 +7,10 @@ from django.db.migrations import operations as ops
 from django.db.migrations.operations.base import Operation
 from psycopg import sql
 
-from extraction.plan.keys import Key
+from extraction.boundaries.keys import Key
+from extraction.boundaries.places import place_of
+from extraction.plan.edits import Edit, prefix, renames_in_meta, replace
 from extraction.plan.migrations_of import File, file_of, indexes_renamed
-from extraction.plan.places import Edit, place_of, prefix, renames_in_meta, replace
 
 LONGEST_LABEL = 201
 """Of an app and a model, 100 each, and a dot."""

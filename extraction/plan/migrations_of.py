@@ -13,9 +13,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.writer import MigrationWriter
 
+from extraction.boundaries.keys import Key
+from extraction.boundaries.places import shown
 from extraction.plan.code import narrow
-from extraction.plan.keys import Key
-from extraction.plan.places import Edit, behind, prefix, renames_in_meta, replace, shown, with_arguments
+from extraction.plan.edits import Edit, behind, prefix, renames_in_meta, replace, with_arguments
 
 
 @dataclass(frozen=True, slots=True)

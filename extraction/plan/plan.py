@@ -8,12 +8,12 @@ import psycopg
 from django.conf import settings
 
 from extraction import project
+from extraction.boundaries.keys import Key, keys_of, models_of
 from extraction.deploys.records import Deploy, deploys_in
 from extraction.placement.database import Objects
 from extraction.plan.coupling import Coupling, coupling_of
 from extraction.plan.errors import Elsewhere, Unknown
 from extraction.plan.estimates import Estimates, estimates_of
-from extraction.plan.keys import Key, keys_of, models_of
 from extraction.plan.obstacles import Found, obstacles_of
 from extraction.plan.rates import Rates, rates_of, sees_others
 from extraction.plan.sizes import Moves, moves_of

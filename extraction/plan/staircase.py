@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from extraction.boundaries.keys import Key, by_app, keys_of
+from extraction.boundaries.receivers import receivers_across
 from extraction.plan import database_steps, generic, migrations_of
 from extraction.plan.errors import Unknown
-from extraction.plan.keys import Key, by_app, keys_of
-from extraction.plan.receivers import receivers_across
 from extraction.plan.source import Source
 from extraction.plan.steps import Do, Step
 from extraction.project import Module

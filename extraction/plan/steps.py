@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from extraction.plan.edits import Edit
 from extraction.plan.migrations_of import File
-from extraction.plan.places import Edit
 
 
 @dataclass(frozen=True, slots=True)

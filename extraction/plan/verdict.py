@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from extraction.boundaries.keys import Key
 from extraction.deploys.records import Deploy
 from extraction.plan.coupling import Coupling
-from extraction.plan.keys import Key
 from extraction.plan.rates import Rates
 from extraction.plan.sizes import Moves
 

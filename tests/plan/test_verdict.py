@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from extraction.boundaries.keys import configs_of, keys_of
 from extraction.plan.coupling import coupling_of
 from extraction.plan.errors import Unknown
-from extraction.plan.keys import configs_of, keys_of
 from extraction.plan.plan import plan_of
 from extraction.plan.verdict import CO_CHANGE_SHARE, LEAST_COMMITS
 from extraction.project import modules

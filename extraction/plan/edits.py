@@ -1,17 +1,13 @@
-"""Where a model and its fields stand in the source, and the lines that a change of them writes."""
+"""The lines that a change of a model and its fields writes."""
 
 import ast
-import inspect
-import site
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from django.db import models
 
+from extraction.boundaries.places import Place, class_of, shown
 from extraction.plan.code import narrow
 
 
@@ -24,36 +20,6 @@ class Edit:
     end_line: int
     before: str
     after: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A field in the class that says it, which may be an abstract base."""
-
-    file: Path
-    statement: ast.Assign | ast.AnnAssign
-    model: ast.ClassDef
-
-    @property
-    def call(self) -> ast.Call | None:
-        value = self.statement.value
-        return value if isinstance(value, ast.Call) else None
-
-    def __str__(self) -> str:
-        return f"{shown(self.file)}:{self.statement.lineno}"
-
-
-def place_of(model: type[models.Model], field: str) -> Place | None:
-    """None where the source is away, or the field is made in another way."""
-    for base in model.__mro__:
-        if found := _class(base):
-            file, node = found
-            for statement in node.body:
-                if isinstance(statement, ast.Assign) and any(_is(target, field) for target in statement.targets):
-                    return Place(file, statement, node)
-                if isinstance(statement, ast.AnnAssign) and _is(statement.target, field):
-                    return Place(file, statement, node)
-    return None
 
 
 def replace(place: Place, value: str, *, name: str = "") -> Edit:
@@ -89,7 +55,7 @@ def prefix(place: Place) -> str:
 
 def renames_in_meta(model: type[models.Model], renamed: dict[str, str]) -> Iterator[Edit]:
     """The lines of `class Meta` that name these fields."""
-    found = _class(model)
+    found = class_of(model)
     if found is None:
         return
     file, node = found
@@ -109,52 +75,11 @@ def renames_in_meta(model: type[models.Model], renamed: dict[str, str]) -> Itera
 
 def behind(model: type[models.Model], text: str) -> Edit | None:
     """Text behind the class of a model."""
-    found = _class(model)
+    found = class_of(model)
     if found is None:
         return None
     file, node = found
     return Edit(shown(file), node.end_lineno or 0, node.end_lineno or 0, "", text)
-
-
-def is_ours(model: type[models.Model]) -> bool:
-    """Whether the model's source is the project's, not that of an installed package."""
-    try:
-        file = Path(inspect.getfile(model)).resolve()
-    except (TypeError, OSError):
-        return False
-    return not any(file.is_relative_to(folder) for folder in _installed())
-
-
-def shown(file: Path) -> str:
-    """A path as one would type it from here."""
-    try:
-        return str(file.relative_to(Path.cwd()))
-    except ValueError:
-        return str(file)
-
-
-@cache
-def _installed() -> tuple[Path, ...]:
-    paths = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")} | set(site.getsitepackages())
-    return tuple(Path(path).resolve() for path in paths if path)
-
-
-def _class(model: type[Any]) -> tuple[Path, ast.ClassDef] | None:
-    if model.__module__ == "builtins" or model is models.Model:
-        return None
-    try:
-        file = Path(inspect.getfile(model)).resolve()
-        tree = ast.parse(file.read_text())
-    except (TypeError, OSError, SyntaxError, ValueError):
-        return None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == model.__name__:
-            return file, node
-    return None
-
-
-def _is(target: ast.expr, name: str) -> bool:
-    return isinstance(target, ast.Name) and target.id == name
 
 
 def _lines(file: Path, first: int, last: int | None) -> str:

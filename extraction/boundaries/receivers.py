@@ -8,8 +8,8 @@ from pathlib import Path
 from django.apps import apps
 from django.db.models import Model, signals
 
-from extraction.plan.keys import configs_of
-from extraction.plan.places import shown
+from extraction.boundaries.keys import configs_of
+from extraction.boundaries.places import shown
 from extraction.project import Module
 
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed")

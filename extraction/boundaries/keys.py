@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db import models
 
-from extraction.plan.places import Place, is_ours, place_of
+from extraction.boundaries.places import Place, is_ours, place_of
 from extraction.project import Module
 
 
