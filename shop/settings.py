@@ -137,6 +137,10 @@ EXTRACTION: dict[str, Any] = {
     },
     "platform": "shop.units.LocalPlatform",
     "guards": GUARDS,
+    "published": [
+        f"contracts.{path.stem}" for path in sorted((BASE_DIR / "contracts").glob("*.py")) if path.name != "__init__.py"
+    ],
+    "cache": STATE_DIR / "cache",
 }
 
 INSTALLED_APPS = [

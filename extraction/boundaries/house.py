@@ -28,6 +28,8 @@ class House:
     members: tuple[Member, ...]
     published: tuple[str, ...] = field(default=())
     """Packages of the published language, which every module may know and which know none: `contracts.orders`."""
+    cache: Path | None = None
+    """Where a reader keeps what it read, for the next time; none: nowhere."""
 
     def member(self, name: str) -> Member:
         """Raises KeyError."""
@@ -55,6 +57,10 @@ class House:
             if found := self.by_package.get(".".join(parts[:end])):
                 return found
         return None
+
+    def is_published(self, dotted: str) -> bool:
+        """Whether every module may know it."""
+        return any(dotted == each or dotted.startswith(f"{each}.") for each in self.published)
 
     def directory(self, package: str) -> Path:
         """Of a package; need not exist."""
