@@ -39,6 +39,9 @@ _TOOLING = os.path.dirname(os.path.dirname(__file__)) + os.sep
 class GuardError(Exception):
     """A module boundary was crossed at run time."""
 
+    module = other = site = ""
+    """Who crossed it, into whom if that is known, and where: `modules/orders/service.py:12 in order_place`."""
+
 
 class ForeignTransaction(GuardError):
     """SQL of one module inside a transaction of another."""
@@ -72,6 +75,8 @@ class Guard:
             if owner != self.module:
                 _report(
                     ForeignTable,
+                    self.module,
+                    owner,
                     f"{self.module} runs SQL for {owner}'s table {table}; should {self.module} know it at all? Ask "
                     f"{owner} with a call of contracts/{owner}.py, or hear one of its events",
                 )
@@ -80,6 +85,8 @@ class Guard:
         ):
             _report(
                 ForeignTransaction,
+                foreign[0],
+                self.module,
                 f"{self.module} runs SQL inside an open transaction of {', '.join(foreign)}; end that first, or "
                 "publish an event in it",
             )
@@ -92,6 +99,8 @@ class Guard:
         if self.module in operation.commits:
             _report(
                 SecondCommit,
+                self.module,
+                "",
                 f"{operation.kind} {operation.name} commits a second time in {self.module} (first at "
                 f"{operation.commits[self.module]}); one operation, one transaction: if the module moves between "
                 "the two, the first can be neither undone nor replayed",
@@ -126,10 +135,12 @@ def aliases() -> frozenset[str]:
     return frozenset(module["database"] for module in _modules().values())
 
 
-def _report(guard: type[GuardError], message: str) -> None:
+def _report(guard: type[GuardError], module: str, other: str, message: str) -> None:
     site = _call_site()
     if _mode() == "raise":
-        raise guard(f"{site}: {message}")
+        error = guard(f"{site}: {message}")
+        error.module, error.other, error.site = module, other, site
+        raise error
     log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
 
 
