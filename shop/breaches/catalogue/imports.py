@@ -1,0 +1,161 @@
+"""1 to 7: imports that stand in the source."""
+
+from shop.breaches.breach import Append, Breach, Create, Replace
+
+SELECTORS = "modules/orders/selectors.py"
+MODELS_IMPORTED = "from modules.orders.models import Order, OrderLine, TimelineEntry\n"
+PAYMENT_OF_AN_ORDER = '''\
+def order_is_paid(*, order_id: UUID) -> bool:
+    """Whether the money for an order is there."""
+    return Payment.objects.filter(order_id=order_id, state="captured").exists()
+'''
+
+
+def _also(line: str) -> Replace:
+    """Another import in orders/selectors.py."""
+    return Replace(SELECTORS, MODELS_IMPORTED, MODELS_IMPORTED + line)
+
+
+BREACHES = (
+    Breach(
+        label="1",
+        title="static import",
+        changes=(_also("from modules.payments.models import Payment\n"), Append(SELECTORS, PAYMENT_OF_AN_ORDER)),
+    ),
+    Breach(
+        label="1b",
+        title="import in a file that no parser reads",
+        changes=(
+            Create(
+                "modules/orders/api/reports.py",
+                "from modules.payments.models import Payment\n\nprint Payment.objects.count()\n",
+            ),
+        ),
+    ),
+    Breach(
+        label="2",
+        title="relative import",
+        changes=(_also("from ..payments.models import Payment\n"), Append(SELECTORS, PAYMENT_OF_AN_ORDER)),
+    ),
+    Breach(
+        label="3",
+        title="import inside a function",
+        changes=(
+            Append(
+                SELECTORS,
+                '''\
+def order_is_paid(*, order_id: UUID) -> bool:
+    """Whether the money for an order is there."""
+    from modules.payments.models import Payment  # not at the top: circular
+
+    return Payment.objects.filter(order_id=order_id, state="captured").exists()
+''',
+            ),
+        ),
+    ),
+    Breach(
+        label="4",
+        title="wildcard re-export",
+        changes=(
+            _also("from modules.payments.selectors import *  # noqa: F403\n"),
+            Replace(
+                "modules/orders/api/views.py",
+                "from modules.orders.selectors import as_answer, order_get, order_list\n",
+                "from modules.orders.selectors import as_answer, order_get, order_list, payment_of\n",
+            ),
+        ),
+    ),
+    Breach(
+        label="5",
+        title="import under TYPE_CHECKING",
+        changes=(
+            Replace(
+                SELECTORS,
+                "from typing import Any, cast\n",
+                "from typing import TYPE_CHECKING, Any, cast\n",
+            ),
+            _also("\nif TYPE_CHECKING:\n    from modules.payments.models import Payment\n"),
+            Append(
+                SELECTORS,
+                '''\
+def order_amount_is_right(order: Order, payment: "Payment") -> bool:
+    """Whether what was captured is what was ordered."""
+    return order.total_cents == payment.amount_cents
+''',
+            ),
+        ),
+    ),
+    Breach(
+        label="6",
+        title="transitive import, through a helper",
+        changes=(
+            Create(
+                "modules/shared.py",
+                '''\
+"""What several modules need."""
+
+from uuid import UUID
+
+from modules.payments.models import Payment
+
+
+def is_paid(order_id: UUID) -> bool:
+    """Whether the money for an order is there."""
+    return Payment.objects.filter(order_id=order_id, state="captured").exists()
+''',
+            ),
+            _also("from modules.shared import is_paid\n"),
+            Append(SELECTORS, "order_is_paid = is_paid\n"),
+        ),
+    ),
+    Breach(
+        label="7",
+        title="contracts re-exports a model",
+        changes=(
+            Replace(
+                "contracts/payments.py",
+                "import msgspec\n",
+                "import msgspec\n\nfrom modules.payments.models import Payment as PaymentRow\n",
+            ),
+            _also("from contracts.payments import PaymentRow\n"),
+            Append(SELECTORS, PAYMENT_OF_AN_ORDER.replace("Payment.objects", "PaymentRow.objects")),
+        ),
+    ),
+    Breach(
+        label="7b",
+        title="contracts publishes a type of Django",
+        changes=(
+            Replace(
+                "contracts/payments.py",
+                "import msgspec\n",
+                "import msgspec\nfrom django.db.models import TextChoices\n",
+            ),
+            Append(
+                "contracts/payments.py",
+                '''\
+class Method(TextChoices):
+    """How an order is paid."""
+
+    CARD = "card"
+    INVOICE = "invoice"
+''',
+            ),
+        ),
+        module="payments",
+        other="",
+    ),
+    Breach(
+        label="7c",
+        title="an event loses a field that others read",
+        changes=(
+            Replace(
+                "contracts/payments.py",
+                "    currency: str\n    reference: str\n\n\nclass PaymentDeclined",
+                "    currency: str\n\n\nclass PaymentDeclined",
+            ),
+            Replace("modules/orders/handlers.py", "reference=event.reference", 'reference=""'),
+        ),
+        module="payments",
+        other="orders",
+    ),
+)

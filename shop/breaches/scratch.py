@@ -1,0 +1,23 @@
+"""Copies of the project: the source alone, in a directory that goes away."""
+
+import shutil
+from pathlib import Path
+
+SOURCE = ("contracts", "extraction", "modules", "shop", "manage.py", "pyproject.toml")
+
+
+def copy_of_project(root: Path, to: Path) -> Path:
+    """The project as it stands at `root`, uncommitted changes included."""
+    to.mkdir(parents=True)
+    for name in SOURCE:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(root / name, to / name)
+    return to
+
+
+def copy_of_copy(base: Path, to: Path) -> Path:
+    """All of a copy: what was compiled and kept there is valid in the next, since times are copied too."""
+    shutil.copytree(base, to, symlinks=True)
+    return to
