@@ -1,0 +1,158 @@
+"""The house of this project, from its EXTRACTION setting, or of any checkout, from what is said of it.
+
+    "published"            packages of the published language: ["contracts.orders", …]
+    "cache"                a directory for what is kept from run to run; by default .boundaries_cache in the root
+    "modules"…["team"]     who owns a module
+
+The root is the directory from which the packages are imported; a package that stands elsewhere (an app that was
+installed) belongs to its module, but its files are not read.
+"""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from extraction.boundaries.house import House, Member
+
+EXAMPLE = (
+    'EXTRACTION = {"modules": {"orders": {"apps": ["shop.orders"], "database": "default", "schema": "public"}}}, '
+    "with a line for each module"
+)
+CACHE = ".boundaries_cache"
+_LABEL = re.compile(r"""^\s+label\s*(?::\s*str\s*)?=\s*["'](\w+)["']""", re.MULTILINE)
+
+
+class NoHouse(Exception):
+    """The modules of a project cannot be told; the message says what to write."""
+
+
+def house_of_project() -> House:
+    """Of the project whose settings are in force; needs the app registry. Raises NoHouse."""
+    from django.apps import apps
+    from django.conf import settings
+
+    said = getattr(settings, "EXTRACTION", None)
+    if not isinstance(said, dict) or not said.get("modules"):
+        raise NoHouse(f"{settings.SETTINGS_MODULE or 'The settings'}: no EXTRACTION with modules. Add {EXAMPLE}")
+    installed = {config.name: config for config in apps.get_app_configs()}
+    of_module = {name: _apps_of(name, given) for name, given in said["modules"].items()}
+    _refuse_twice((app, name) for name, found in of_module.items() for app in found)
+    for name, found in of_module.items():
+        for app in found:
+            if app not in installed:
+                raise NoHouse(
+                    f'EXTRACTION["modules"]["{name}"]["apps"] names {app!r}, which is no app of INSTALLED_APPS'
+                    f"{_meant(app, installed)}"
+                )
+    root = _root_of((app, Path(installed[app].path)) for found in of_module.values() for app in found)
+    published = tuple(said.get("published", ()))
+    for package in published:
+        if not _stands(root, package):
+            raise NoHouse(
+                f'EXTRACTION["published"] names {package!r}, and there is no such file under {root}'
+                f"{_meant(package, _beside(root, package))}"
+            )
+    members = tuple(
+        Member(
+            name=name,
+            packages=of_module[name],
+            labels=tuple(installed[app].label for app in of_module[name]),
+            alias=str(given.get("database", "")),
+            schema=str(given.get("schema", "")),
+            team=str(given.get("team", "")),
+        )
+        for name, given in said["modules"].items()
+    )
+    return House(root, members, published, Path(said.get("cache") or root / CACHE))
+
+
+def house_at(
+    root: Path,
+    *,
+    modules: Mapping[str, str | Iterable[str]],
+    published: Iterable[str] = (),
+    cache: Path | None = None,
+) -> House:
+    """Of a checkout that need not be importable here: its modules' packages by name. Raises NoHouse."""
+    root = root.absolute()
+    if not root.is_dir():
+        raise NoHouse(f"{root} is no directory; give the one from which the packages are imported")
+    packages = {name: (said,) if isinstance(said, str) else tuple(said) for name, said in modules.items()}
+    if not packages:
+        raise NoHouse("no module is named; give at least two: --modules orders=shop.orders,payments=shop.payments")
+    _refuse_twice((package, name) for name, found in packages.items() for package in found)
+    shared = tuple(published)
+    for package in (*(package for found in packages.values() for package in found), *shared):
+        if not _stands(root, package):
+            raise NoHouse(
+                f"there is no package {package!r} under {root}{_meant(package, _beside(root, package))}; "
+                "write it as it is imported from there: order=saleor.order"
+            )
+    members = tuple(
+        Member(name=name, packages=found, labels=tuple(_label(root, package) for package in found))
+        for name, found in packages.items()
+    )
+    return House(root, members, shared, cache)
+
+
+def away(house: House) -> list[str]:
+    """Packages of its modules that stand elsewhere: none of their files is read."""
+    return sorted(package for package in house.by_package if not _stands(house.root, package))
+
+
+def _apps_of(name: str, given: Any) -> tuple[str, ...]:
+    found = given.get("apps") if isinstance(given, dict) else None
+    if not isinstance(found, list | tuple) or not all(isinstance(app, str) for app in found):
+        raise NoHouse(f'EXTRACTION["modules"]["{name}"] needs its apps, a list of names: "apps": ["shop.{name}"]')
+    return tuple(found)
+
+
+def _refuse_twice(owned: Iterable[tuple[str, str]]) -> None:
+    owner: dict[str, str] = {}
+    for package, name in owned:
+        if package in owner:
+            both = f"the modules {owner[package]} and {name}" if owner[package] != name else f"the module {name} twice"
+            raise NoHouse(f"{package!r} is in {both}; a package has one owner: take it out of one of them")
+        owner[package] = name
+
+
+def _root_of(found: Iterable[tuple[str, Path]]) -> Path:
+    """Where most of the packages stand; those that pip installed do not count."""
+    roots = Counter[Path]()
+    for name, path in found:
+        parts = tuple(name.split("."))
+        if path.parts[-len(parts) :] == parts:
+            root = path.parents[len(parts) - 1]
+            roots[root] += 0 if {"site-packages", "dist-packages"} & set(root.parts) else 1
+    return roots.most_common(1)[0][0] if roots else Path.cwd()
+
+
+def _stands(root: Path, package: str) -> bool:
+    at = root.joinpath(*package.split("."))
+    return at.is_dir() or at.with_name(f"{at.name}.py").is_file()
+
+
+def _beside(root: Path, package: str) -> Iterator[str]:
+    """The packages and files that stand where this one was looked for."""
+    *above, _ = package.split(".")
+    folder = root.joinpath(*above)
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if each.stem.isidentifier() and (each.suffix == ".py" or each.is_dir()):
+            yield ".".join((*above, each.stem))
+
+
+def _meant(said: str, there: Iterable[str]) -> str:
+    names = list(there)
+    close = [name for name in names if said.startswith(f"{name}.") or name.endswith(f".{said}")]
+    close += difflib.get_close_matches(said, names, n=3)
+    return f"; there is {', '.join(dict.fromkeys(close))}" if close else ""
+
+
+def _label(root: Path, package: str) -> str:
+    """As its apps.py says, else the end of its name."""
+    apps = root.joinpath(*package.split("."), "apps.py")
+    said = _LABEL.search(apps.read_text(errors="replace")) if apps.is_file() else None
+    return said[1] if said else package.rpartition(".")[2]
