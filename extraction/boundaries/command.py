@@ -1,0 +1,123 @@
+"""What `manage.py boundaries` and `python -m extraction.boundaries` share: their options, and how a run ends."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from extraction.boundaries import baseline, report
+from extraction.boundaries.baseline import BadBaseline, Baseline, Held
+from extraction.boundaries.findings import Layer
+from extraction.boundaries.house import House
+from extraction.boundaries.opening import away
+from extraction.boundaries.run import Looked, look, only
+
+if TYPE_CHECKING:
+    from extraction.boundaries.catalogue import Offer
+
+FOUND, WRONG_USE = 1, 2
+"""Exit statuses, besides 0."""
+
+
+class WrongUse(Exception):
+    """The run cannot begin as it was asked for; the message says what to type."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--module", action="append", default=[], metavar="M", help="Only what touches this module.")
+    parser.add_argument("--layer", action="append", default=[], metavar="L", help="Only this layer; may be repeated.")
+    parser.add_argument("--format", choices=report.FORMATS, default="text")
+    parser.add_argument("--strict", action="store_true", help="Fail too where a layer could not look.")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="What is accepted; it may only shrink, and is to be kept so."
+    )
+    parser.add_argument(
+        "--update-baseline",
+        action="store_true",
+        help="Take out of the baseline what no longer occurs. Makes the file where there is none.",
+    )
+
+
+def carry_out(
+    house: House,
+    layers: Mapping[str, Layer],
+    options: Mapping[str, Any],
+    *,
+    write: Callable[[str], object],
+    typed: str,
+    offers: "Callable[[], Mapping[str, Offer]]" = dict,
+) -> int:
+    """Look, write the report, return the exit status. `typed` begins the commands that it advises. Raises WrongUse."""
+    modules = frozenset(options["module"])
+    if unknown := sorted(modules - set(house.names)):
+        raise WrongUse(f"no module {unknown[0]!r}; there are {', '.join(house.names)}")
+    if unknown := [name for name in options["layer"] if name not in layers]:
+        raise WrongUse(f"no layer {unknown[0]!r}; there are {', '.join(layers)}")
+    chosen = {name: layer for name, layer in layers.items() if not options["layer"] or name in options["layer"]}
+    accepted = _accepted(options, modules, typed)
+
+    looked = only(look(house, chosen, offers), modules)
+    notes = [f"{package} stands elsewhere than {house.root}: its files are not read." for package in away(house)]
+    held = None
+    if accepted is not None:
+        held = baseline.hold(accepted, looked, modules)
+        if options["update_baseline"]:
+            held, told = _kept(held, looked, modules, options["baseline"])
+            notes += told
+        notes += _advice(held, options["baseline"], typed)
+    if options["format"] == "json":
+        write(report.as_json(house, looked, held, notes))
+    else:
+        form = report.github if options["format"] == "github" else report.text
+        for line in form(house, looked, held, notes):
+            write(line)
+    wrong = any(one.findings for one in looked) if held is None else held.new or held.gone
+    skipped = options["strict"] and any(one.skipped for one in looked)
+    return FOUND if wrong or skipped else 0
+
+
+def _accepted(options: Mapping[str, Any], modules: frozenset[str], typed: str) -> Baseline | None:
+    """The baseline that is asked for, before anything is looked at."""
+    file: Path | None = options["baseline"]
+    if file is None:
+        if options["update_baseline"]:
+            raise WrongUse(f"which file? Type: {typed} --baseline FILE --update-baseline")
+        return None
+    try:
+        return baseline.read(file)
+    except BadBaseline as error:
+        raise WrongUse(str(error)) from error
+    except FileNotFoundError:
+        if not options["update_baseline"]:
+            raise WrongUse(f"there is no {file}. To make it: {typed} --baseline {file} --update-baseline") from None
+        if modules:
+            raise WrongUse("a baseline is made of all modules: leave --module out") from None
+        return Baseline()
+    except OSError as error:
+        raise WrongUse(f"{file}: {error.strerror or error}; give a file that can be read") from error
+
+
+def _kept(held: Held, looked: list[Looked], modules: frozenset[str], file: Path) -> tuple[Held, list[str]]:
+    """The same run against what the file says now, and what is to be told of it."""
+    try:
+        baseline.write(file, held.after)
+    except OSError as error:
+        raise WrongUse(f"{file}: {error.strerror or error}; give a file that can be written") from error
+    held = baseline.hold(held.after, looked, modules)
+    size = sum(held.after.counts.values())
+    notes = [f"{file} has {size} finding{'s' * (size != 1)} now."]
+    if held.new:
+        notes.append("It takes in none that is new: mend what stands above.")
+    return held, notes
+
+
+def _advice(held: Held, file: Path, typed: str) -> list[str]:
+    if not held.gone:
+        return []
+    number = sum(held.gone.values())
+    return [
+        f"{number} of the baseline no longer occur{'s' * (number == 1)}:",
+        *(f"    {line}" for line in report.listed(held.gone)),
+        f"    Take {'it' if number == 1 else 'them'} out, so that {'it' if number == 1 else 'they'} cannot come back: "
+        f"{typed} --baseline {file} --update-baseline",
+    ]

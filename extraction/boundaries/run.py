@@ -1,0 +1,155 @@
+"""Every layer, one after another: what each found, how long it took, and why one did not look.
+
+"layers"    the project's own: dotted paths of functions without arguments that return Django's check messages
+"offers"    what its modules publish, so that a finding names the call or the event to use (extraction.boundaries.
+            catalogue)
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from extraction.boundaries.codes import ASK_OR_TELL, CODES
+from extraction.boundaries.findings import Finding, Layer, Skipped
+from extraction.boundaries.house import House
+
+if TYPE_CHECKING:
+    from extraction.boundaries.catalogue import Offer
+
+STATIC = {
+    "imports": "extraction.boundaries.imports.findings",
+    "source": "extraction.boundaries.source.findings",
+}
+"""What needs the source alone."""
+IN_DJANGO = {
+    "checks": "extraction.boundaries.checks.findings",
+    "database": "extraction.boundaries.audit.findings",
+}
+"""What needs the project to be set up."""
+MOST_NAMED = 5
+"""Calls, and events, that one finding names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of one layer."""
+
+    layer: str
+    findings: tuple[Finding, ...]
+    """Sorted, each once."""
+    took_s: float
+    skipped: str = ""
+    """Why it did not look, or not everywhere."""
+
+
+def layers_of_project() -> dict[str, Layer]:
+    """Of the project whose settings are in force, in their order, by name. Raises ImproperlyConfigured."""
+    from django.conf import settings
+
+    layers = {name: _layer(path) for name, path in (STATIC | IN_DJANGO).items()}
+    for path in settings.EXTRACTION.get("layers", ()):
+        name = path.partition(".")[0]
+        layers[path if name in layers else name] = _of_project(path)
+    return layers
+
+
+def static_layers() -> dict[str, Layer]:
+    """For a checkout that is not set up here."""
+    return {name: _layer(path) for name, path in STATIC.items()}
+
+
+def look(house: House, layers: Mapping[str, Layer], offers: "Callable[[], Mapping[str, Offer]]" = dict) -> list[Looked]:
+    """All layers. A file that several cannot read is told once; what modules offer is asked if something is found."""
+    unreadable: set[str] = set()
+    offers = cache(offers)
+    looked = []
+    for name, layer in layers.items():
+        began, found, skipped = time.monotonic(), set[Finding](), ""
+        try:
+            for finding in layer(house):
+                if finding.code == "boundaries.E001" and finding.path in unreadable:
+                    continue
+                found.add(finding if finding.instead else replace(finding, instead=_instead(finding, offers)))
+        except Skipped as reason:
+            skipped = str(reason)
+        unreadable.update(each.path for each in found if each.code == "boundaries.E001")
+        looked.append(Looked(name, tuple(sorted(found)), time.monotonic() - began, skipped))
+    return looked
+
+
+def only(looked: Iterable[Looked], modules: frozenset[str]) -> list[Looked]:
+    """What touches one of these modules; all where none is named."""
+    return [
+        replace(one, findings=tuple(each for each in one.findings if modules & touched(each.module, each.other)))
+        if modules
+        else one
+        for one in looked
+    ]
+
+
+def touched(module: str, other: str) -> set[str]:
+    """The names by which a finding between these two is asked for; a published file goes by its own: contracts.x."""
+    return {module, other, module.rpartition(".")[2]}
+
+
+def _layer(path: str) -> Layer:
+    """Imported when it looks; what it leans on may not be installed."""
+
+    def layer(house: House) -> Iterable[Finding]:
+        module, _, name = path.rpartition(".")
+        try:
+            found: Layer = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise Skipped(f'{error.name} is not installed; it comes with the extra "boundaries"') from error
+        return found(house)
+
+    return layer
+
+
+def _of_project(path: str) -> Layer:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.utils.module_loading import import_string
+
+    def layer(house: House) -> Iterable[Finding]:
+        try:
+            tell: Callable[[], Sequence[Any]] = import_string(path)
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f'EXTRACTION["layers"]: {error}; it has dotted paths of functions that return check messages'
+            ) from error
+        return [_of_message(message, house) for message in tell() if not message.is_silenced()]
+
+    return layer
+
+
+def _of_message(message: Any, house: House) -> Finding:
+    """`obj` may be a module's name, or a file."""
+    obj = message.obj
+    path = house.shown(obj) if isinstance(obj, Path) else ""
+    owner = house.owner_of(obj) if isinstance(obj, Path) else None
+    module = obj if obj in house.names else owner.name if owner else ""
+    return Finding(
+        path=path, code=message.id or "project", module=module, other="", what=message.msg, instead=message.hint or ""
+    )
+
+
+def _instead(finding: Finding, offers: "Callable[[], Mapping[str, Offer]]") -> str:
+    """The other module's calls and events, where it is to be asked or heard and tells what it offers."""
+    code = CODES.get(finding.code)
+    if code is None or code.instead != ASK_OR_TELL or (offer := offers().get(finding.other)) is None:
+        return code.instead if code else ""
+    ways = []
+    if offer.calls:
+        ways.append(f"ask it with a contract call ({_list([each.name for each in offer.calls])})")
+    if offer.publishes:
+        ways.append(f"hear an event of it ({_list([each.type for each in offer.publishes])})")
+    return ", or ".join(ways) or f"{finding.other} publishes no call and no event; let it publish one"
+
+
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
