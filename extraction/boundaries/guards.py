@@ -14,9 +14,7 @@ commit only on tables of the module's models, so that the bookkeeping of message
 once: a broker delivers them more than once as it is.
 """
 
-import os
 import re
-import sys
 import traceback
 from collections import Counter
 from functools import cache, lru_cache
@@ -27,13 +25,12 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from extraction.boundaries.callsite import call_site
 from extraction.boundaries.operations import Operation, current
 from extraction.logs import get_logger
 from extraction.project import of_setting
 
 log = get_logger(__name__)
-
-_TOOLING = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class GuardError(Exception):
@@ -202,22 +199,5 @@ def _open_modules() -> list[str]:
 
 
 def _call_site() -> str:
-    """File, line and function nearest to the statement: in a module's code, else anywhere in the project."""
-    nearest, frame = "?", sys._getframe(1)
-    while frame.f_back is not None:
-        frame = frame.f_back
-        path = frame.f_code.co_filename
-        if path.startswith(_TOOLING) or "site-packages" in path or "/lib/python" in path:
-            continue
-        site = f"{os.path.relpath(path)}:{frame.f_lineno} in {frame.f_code.co_name}"
-        if path.startswith(_module_paths()):
-            return site
-        nearest = site if nearest == "?" else nearest
-    return nearest
-
-
-@of_setting
-@cache
-def _module_paths() -> tuple[str, ...]:
-    mine = {app for module in _modules().values() for app in module["apps"]}
-    return tuple(config.path + os.sep for config in apps.get_app_configs() if config.name in mine)
+    site = call_site()
+    return str(site) if site else "?"

@@ -29,7 +29,7 @@ class Operation:
     repeating this one would repeat them.
     """
 
-    __slots__ = ("_parent", "_token", "commits", "committed", "kind", "name", "outside", "refusal")
+    __slots__ = ("_parent", "_token", "commits", "committed", "kind", "name", "outside", "recorded", "refusal")
 
     def __init__(self, kind: str, name: str) -> None:
         self.kind, self.name = kind, name
@@ -41,6 +41,8 @@ class Operation:
         """What was done beyond the databases of this unit and cannot be done again."""
         self.refusal: Refusal | None = None
         """The first write that was refused, whether or not the code let the error through."""
+        self.recorded: bool | None = None
+        """Of the outermost: whether the recorder looks at it; None until its first statement."""
 
     @property
     def untouched(self) -> bool:
@@ -66,6 +68,14 @@ class Operation:
 def current() -> Operation | None:
     """The innermost operation of this thread."""
     return _operation.get()
+
+
+def outermost() -> Operation | None:
+    """The operation of this thread that is inside no other."""
+    operation = _operation.get()
+    while operation is not None and operation._parent is not None:
+        operation = operation._parent
+    return operation
 
 
 def note_outside(what: str) -> None:

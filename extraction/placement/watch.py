@@ -3,7 +3,7 @@
 A refusal is remembered until the outermost transaction ends: a savepoint that swallows it would let the rest commit. It
 is remembered on the operation too, which is then to commit nothing more anywhere, a session neither, so that it can be
 done again from the beginning. A statement counts as a write as the guards say; a function that writes is not seen in
-its SELECT.
+its SELECT. The recorder, where there is one, is shown what was executed.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from django.db.backends.signals import connection_created
 from psycopg import sql
 
 from extraction import project
-from extraction.boundaries import guards, operations
+from extraction.boundaries import guards, operations, recorder
 from extraction.boundaries.guards import GuardError, in_transaction
 from extraction.boundaries.operations import Refusal
 from extraction.placement import ending, where
@@ -30,8 +30,10 @@ _OUTCOME_UNKNOWN = ("08", "57P")
 
 
 def install() -> None:
-    """Watch every connection made from now on, and end this process with a sentence where it is refused."""
+    """Watch every connection made from now on, record what EXTRACTION asks for, and end this process with a sentence
+    where it is refused."""
     ending.install()
+    recorder.install()
     connection_created.connect(_watch, dispatch_uid="extraction.placement.watch")
     for connection in connections.all(initialized_only=True):
         _watch(None, connection)
@@ -65,6 +67,7 @@ class _Watch:
         self.wrote = False
         self.refusal: Refusal | None = None
         self.hiding: _Hiding | None = None
+        self.touched: recorder.Transaction | None = None
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
@@ -87,6 +90,9 @@ class _Watch:
         if commits:
             self._committed(of_the_module=bool(tables))
         self.wrote |= writes and inside
+        if (recording := recorder.active) is not None:
+            alone = self.guard.module if self.guard else ""
+            self.touched = recording.statement(text, alone=alone, inside=inside, transaction=self.touched)
         return result
 
     def commit(self) -> None:
@@ -112,7 +118,7 @@ class _Watch:
         self.really_roll_back_to(sid)
 
     def _end_of_transaction(self, really_commit: Callable[[], None], roll_back: Callable[[], None]) -> None:
-        wrote = self.wrote
+        wrote, touched = self.wrote, self.touched
         try:
             if self.refusal:
                 raise RefusalSwallowed(self.refusal)
@@ -134,6 +140,8 @@ class _Watch:
         self.transaction_ended()
         if wrote:
             self._committed()
+        if touched is not None and (recording := recorder.active) is not None:
+            recording.committed(touched)
 
     def _refuse_after_refusal(self) -> None:
         operation = operations.current()
