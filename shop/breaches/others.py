@@ -1,0 +1,83 @@
+"""What other linters say of a copy of the project: import-linter with an independence contract, and tach.
+
+tach is given every option that lets it see more: imports for a type checker, and strings that look like imports.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TOOLS = ("import-linter", "tach")
+
+IMPORT_LINTER = """\
+[importlinter]
+root_packages =
+    contracts
+    extraction
+    modules
+    shop
+
+[importlinter:contract:modules]
+name = Modules do not know each other
+type = independence
+modules =
+    modules.*
+"""
+_TACH = """\
+source_roots = ["."]
+exclude = ["var"]
+ignore_type_checking_imports = false
+include_string_imports = true
+
+[[modules]]
+path = "contracts"
+depends_on = []
+"""
+_TACH_MODULE = """
+[[modules]]
+path = "modules.{name}"
+depends_on = ["contracts"]
+"""
+_LINK = re.compile(r"(\S+ -> \S+ \(l\.[\d, l.]+\))")
+
+
+def configure(copy: Path) -> None:
+    """Let tach know the modules of a copy of the project."""
+    names = sorted(path.parent.name for path in (copy / "modules").glob("*/apps.py"))
+    (copy / "tach.toml").write_text(_TACH + "".join(_TACH_MODULE.format(name=name) for name in names))
+
+
+def of_import_linter(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The imports that it names, or the first lines that it printed."""
+    if not answer["status"]:
+        return ()
+    lines = [line.strip(" -") for line in answer["printed"].splitlines() if line.strip()]
+    named = [match[1] for line in lines if (match := _LINK.search(line))]
+    return tuple(dict.fromkeys(named)) or tuple(lines[-3:])
+
+
+def of_tach(copy: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Its errors in a copy that is configured."""
+    done = subprocess.run(  # noqa: S603
+        [str(Path(sys.executable).with_name("tach")), "check", "--output", "json"],
+        cwd=copy,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if not done.returncode:
+        return ()
+    try:
+        said = json.loads(done.stdout)
+        return tuple(_line_of_tach(each) for each in said)
+    except (ValueError, KeyError, TypeError):
+        return tuple((done.stdout or done.stderr).strip().splitlines()[:3])
+
+
+def _line_of_tach(said: dict[str, Any]) -> str:
+    return json.dumps(said)
