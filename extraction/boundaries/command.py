@@ -10,7 +10,7 @@ from extraction.boundaries.baseline import BadBaseline, Baseline, Held
 from extraction.boundaries.findings import Layer
 from extraction.boundaries.house import House
 from extraction.boundaries.opening import away
-from extraction.boundaries.run import Looked, look, only
+from extraction.boundaries.run import Looked, look, only, with_ways_out
 
 if TYPE_CHECKING:
     from extraction.boundaries.catalogue import Offer
@@ -56,7 +56,10 @@ def carry_out(
     chosen = {name: layer for name, layer in layers.items() if not options["layer"] or name in options["layer"]}
     accepted = _accepted(options, modules, typed)
 
-    looked = only(look(house, chosen, offers), modules)
+    looked = only(look(house, chosen), modules)
+    if any(one.findings for one in looked):
+        offered = offers()
+        looked = [with_ways_out(one, offered) for one in looked]
     notes = [f"{package} stands elsewhere than {house.root}: its files are not read." for package in away(house)]
     held = None
     if accepted is not None:

@@ -127,7 +127,7 @@ def _root_of(found: Iterable[tuple[str, Path]]) -> Path:
         if path.parts[-len(parts) :] == parts:
             root = path.parents[len(parts) - 1]
             roots[root] += 0 if {"site-packages", "dist-packages"} & set(root.parts) else 1
-    return roots.most_common(1)[0][0] if roots else Path.cwd()
+    return roots.most_common(1)[0][0].absolute() if roots else Path.cwd()
 
 
 def _stands(root: Path, package: str) -> bool:

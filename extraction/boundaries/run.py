@@ -8,7 +8,6 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,23 +61,31 @@ def static_layers() -> dict[str, Layer]:
     return {name: _layer(path) for name, path in STATIC.items()}
 
 
-def look(house: House, layers: Mapping[str, Layer], offers: "Callable[[], Mapping[str, Offer]]" = dict) -> list[Looked]:
-    """All layers. A file that several cannot read is told once; what modules offer is asked if something is found."""
+def look(house: House, layers: Mapping[str, Layer], offers: "Mapping[str, Offer] | None" = None) -> list[Looked]:
+    """All layers. A file that several cannot read is told once."""
     unreadable: set[str] = set()
-    offers = cache(offers)
     looked = []
     for name, layer in layers.items():
         began, found, skipped = time.monotonic(), set[Finding](), ""
         try:
             for finding in layer(house):
-                if finding.code == "boundaries.E001" and finding.path in unreadable:
-                    continue
-                found.add(finding if finding.instead else replace(finding, instead=_instead(finding, offers)))
+                if finding.code != "boundaries.E001" or finding.path not in unreadable:
+                    found.add(finding)
         except Skipped as reason:
             skipped = str(reason)
         unreadable.update(each.path for each in found if each.code == "boundaries.E001")
         looked.append(Looked(name, tuple(sorted(found)), time.monotonic() - began, skipped))
-    return looked
+    return looked if offers is None else [with_ways_out(one, offers) for one in looked]
+
+
+def with_ways_out(looked: Looked, offers: "Mapping[str, Offer]") -> Looked:
+    """Each finding with what to do instead: as the layer says, else the other module's calls and events, else CODES."""
+    return replace(
+        looked,
+        findings=tuple(
+            each if each.instead else replace(each, instead=_instead(each, offers)) for each in looked.findings
+        ),
+    )
 
 
 def only(looked: Iterable[Looked], modules: frozenset[str]) -> list[Looked]:
@@ -137,10 +144,9 @@ def _of_message(message: Any, house: House) -> Finding:
     )
 
 
-def _instead(finding: Finding, offers: "Callable[[], Mapping[str, Offer]]") -> str:
-    """The other module's calls and events, where it is to be asked or heard and tells what it offers."""
+def _instead(finding: Finding, offers: "Mapping[str, Offer]") -> str:
     code = CODES.get(finding.code)
-    if code is None or code.instead != ASK_OR_TELL or (offer := offers().get(finding.other)) is None:
+    if code is None or code.instead != ASK_OR_TELL or (offer := offers.get(finding.other)) is None:
         return code.instead if code else ""
     ways = []
     if offer.calls:
