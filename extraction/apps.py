@@ -10,8 +10,10 @@ class ExtractionConfig(AppConfig):
     name = "extraction"
 
     def ready(self) -> None:
+        from extraction.boundaries import system
         from extraction.placement import watch
 
+        system.register()
         watch.install()
         pre_migrate.connect(_refuse_while_on_its_way, sender=self, dispatch_uid="extraction.on_its_way")
         post_migrate.connect(_place_modules, sender=self, dispatch_uid="extraction.placement")

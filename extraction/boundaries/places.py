@@ -5,7 +5,7 @@ import inspect
 import site
 import sysconfig
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,14 @@ def class_of(model: type[Any]) -> tuple[Path, ast.ClassDef] | None:
     except (TypeError, OSError, SyntaxError, ValueError):
         return None
     return (file, found) if found else None
+
+
+def code_of(called: Any) -> Any:
+    """The function or the class behind what can be called: without decorators, partials, and what it is bound to."""
+    while isinstance(called, partial):
+        called = called.func
+    called = inspect.unwrap(getattr(called, "__func__", called))
+    return called if inspect.isfunction(called) or inspect.isclass(called) else type(called)
 
 
 def is_ours(model: type[models.Model]) -> bool:

@@ -1,0 +1,36 @@
+"""What the databases themselves know of the modules' edges: constraints, views, functions, roles, privileges.
+
+Read only, in one transaction, as the role that each alias logs in with: catalogs are everybody's to read. An alias that
+does not answer is said at the end; the others are looked at all the same.
+
+    two schemas of one database   all of it
+    a schema that several share   the tables of their models; views and functions there are nobody's
+    one role for several modules  dependencies only: nothing is refused to a role that is the other's too
+    databases of one server       each role's privileges in all of them
+"""
+
+from collections.abc import Iterator
+
+import psycopg
+
+from extraction.boundaries.audit import dependencies, privileges, roles
+from extraction.boundaries.audit.databases import LeftOut, databases_of, sharing_a_role
+from extraction.boundaries.findings import Finding, Skipped
+from extraction.boundaries.house import House
+
+
+def findings(house: House) -> Iterator[Finding]:
+    """E401 to E404. Raises Skipped, after what was found, where a database was not looked at."""
+    left_out = LeftOut()
+    with databases_of(house, left_out) as databases:
+        for database in databases:
+            try:
+                yield from dependencies.findings(database)
+                yield from roles.findings(database)
+                yield from privileges.findings(database)
+            except psycopg.Error as error:
+                left_out.add(", ".join(database.aliases), error)
+        for modules, reason in sharing_a_role(databases):
+            left_out.add(modules, reason)
+    if left_out.by_reason:
+        raise Skipped(str(left_out))

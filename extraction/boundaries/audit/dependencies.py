@@ -1,0 +1,88 @@
+"""E401 and E402: what in one module's part of a database hangs on another's."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from extraction.boundaries.audit.databases import Database
+from extraction.boundaries.findings import Finding
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def findings(database: Database) -> Iterator[Finding]:
+    """Raises psycopg.Error."""
+    yield from _keys(database)
+    yield from _dependencies(database)
+    yield from _bodies(database)
+
+
+def _keys(database: Database) -> Iterator[Finding]:
+    for row in database.all("foreign_keys"):
+        acts = f"; what is deleted there changes rows of {row.module}" if row.acts else ""
+        yield Finding(
+            code="boundaries.E401",
+            module=row.module,
+            other=row.other,
+            what=f"has the constraint {row.name} on {row.table}: {row.definition}{acts}",
+            instead=f"keep the id as a plain value: {row.mend}; and take the relation out of the model, if one says it",
+        )
+
+
+def _dependencies(database: Database) -> Iterator[Finding]:
+    """Of modules on one another, also through views and functions of none; and of those that read two modules."""
+    edges = database.all("dependencies")
+    further: dict[str, list[Any]] = defaultdict(list)
+    for edge in edges:
+        if edge.module is None:
+            further[edge.head].append(edge)
+    for edge in edges:
+        if edge.module is not None and edge.other is not None:
+            yield _hangs(edge.module, edge.other, f"has the {edge.what}, which hangs on the {edge.on}")
+        elif edge.module is not None:
+            for end in _ends(edge.target, further):
+                if end.other != edge.module:
+                    what = f"has the {edge.what}, which hangs on the {end.on} through the {edge.on}"
+                    yield _hangs(edge.module, end.other, what)
+    for head, edges_of_it in further.items():
+        by_module = {end.other: end for end in reversed(_ends(head, further))}
+        first, *others = sorted(by_module) or [""]
+        for other in others:
+            what = f"is read together with {other} by the {edges_of_it[0].through}: it hangs on the "
+            yield _hangs(first, other, f"{what}{by_module[first].on} and the {by_module[other].on}")
+
+
+def _ends(head: str, further: dict[str, list[Any]]) -> list[Any]:
+    """The edges by which this thing, or what it goes through, at last reaches a module."""
+    found, seen, waiting = [], {head}, [head]
+    while waiting:
+        for edge in further.get(waiting.pop(), ()):
+            if edge.other is not None:
+                found.append(edge)
+            elif edge.target not in seen:
+                seen.add(edge.target)
+                waiting.append(edge.target)
+    return found
+
+
+def _bodies(database: Database) -> Iterator[Finding]:
+    """Functions whose text names a table of another module with its schema."""
+    names = {row.schema: (row.module, set(row.names)) for row in database.all("names")}
+    if len(names) < 2:
+        return
+    schemas = "|".join(re.escape(schema) for schema in sorted(names, key=len, reverse=True))
+    named = re.compile(rf'(?<![\w.$"])(?:"({schemas})"|({schemas}))\s*\.\s*(?:"([^"]+)"|(\w+))')
+    for row in database.all("bodies"):
+        found = {
+            (names[schema][0], f"{schema}.{name}")
+            for quoted, bare, strange, plain in named.findall(_COMMENT.sub(" ", row.text))
+            if (name := strange or plain.lower()) in names[schema := quoted or bare][1]
+        }
+        for other, table in sorted(found):
+            if other != row.module:
+                yield _hangs(row.module, other, f"has the {row.what}, whose text names {table}")
+
+
+def _hangs(module: str, other: str, what: str) -> Finding:
+    return Finding(code="boundaries.E402", module=module, other=other, what=what)

@@ -1,0 +1,55 @@
+"""E304: receivers in one module of what another's models send, or of a signal that another makes.
+
+A sender that was named by a string is a model by now, and what `ready` connected is there. A receiver that hears every
+model is nobody's business here: it names no other module.
+"""
+
+import sys
+from collections.abc import Iterator
+
+from django.apps import apps
+from django.dispatch import Signal
+
+from extraction.boundaries.checks.ownership import owner_of_code
+from extraction.boundaries.checks.spots import of
+from extraction.boundaries.findings import Finding
+from extraction.boundaries.house import House, Member
+from extraction.boundaries.places import code_of
+from extraction.boundaries.receivers import heard
+
+
+def findings(house: House) -> Iterator[Finding]:
+    """Of Django, of packages and of the modules' own."""
+    senders = {id(model): model._meta for model in apps.get_models(include_auto_created=True, include_swapped=True)}
+    labels = {key: (meta.app_label, meta.label) for key, meta in senders.items()}
+    labels |= {id(config): (config.label, f"the app {config.label}") for config in apps.get_app_configs()}
+    for name, signal, maker in _signals(house):
+        for receiver, sender in heard(signal):
+            label, said = labels.get(sender, ("", ""))  # type: ignore[call-overload]
+            listener, other = owner_of_code(house, receiver), house.by_label.get(label) or maker
+            if listener is None or other is None or listener is other:
+                continue
+            code, spot = code_of(receiver), of(house, receiver)
+            yield Finding(
+                path=spot.path,
+                line=spot.line,
+                code="boundaries.E304",
+                module=listener.name,
+                other=other.name,
+                what=f"hears {name}{f' of {said}' if said else ''} with {code.__module__}.{code.__qualname__}",
+            )
+
+
+def _signals(house: House) -> Iterator[tuple[str, Signal, Member | None]]:
+    """Each with the module that made it: the only one in whose code it is found, for a signal does not tell."""
+    found: dict[int, tuple[str, Signal, set[str]]] = {}
+    for name, module in sorted(sys.modules.items()):
+        owner = house.owner(name)
+        if owner is None and not name.endswith("signals"):
+            continue
+        for attribute, value in vars(module).items() if module else ():
+            if isinstance(value, Signal):
+                said = attribute if name == "django.db.models.signals" else f"{name}.{attribute}"
+                found.setdefault(id(value), (said, value, set()))[2].add(owner.name if owner else "")
+    for said, signal, makers in found.values():
+        yield said, signal, house.member(maker) if len(makers) == 1 and (maker := min(makers)) else None

@@ -1,0 +1,64 @@
+"""The same rules as Django's own checks: `manage.py check --tag boundaries`, and at the start of every command.
+
+They warn, for a project that has just begun to draw its edges has to start all the same. EXTRACTION["boundaries"] says
+otherwise: "error" where the edges hold and are to stay so, "off" where they are looked at with `manage.py boundaries`
+and its baseline alone. SILENCED_SYSTEM_CHECKS silences a code as it does any other.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from extraction.boundaries.codes import CODES
+from extraction.boundaries.findings import Finding
+
+TAG = "boundaries"
+SEVERITY = {"warning": checks.WARNING, "error": checks.ERROR}
+
+
+def register() -> None:
+    """Once, when the tooling is loaded."""
+    checks.register(boundaries_hold, TAG)
+
+
+def boundaries_hold(app_configs: Iterable[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+    """E301 to E309; of the given apps where some are given. Raises ImproperlyConfigured."""
+    from extraction.boundaries.checks import findings
+    from extraction.boundaries.opening import NoHouse, house_of_project
+
+    severity = _severity()
+    if severity is None:
+        return []
+    try:
+        house = house_of_project()
+    except NoHouse as error:
+        return [checks.Warning(str(error), hint="docs/boundaries.md", id="extraction.W001")]
+    found = [finding for finding in findings(house) if finding.code != "boundaries.E001"]  # Django's own checks say it
+    if app_configs is not None:
+        asked = {member.name for config in app_configs if (member := house.by_label.get(config.label))}
+        found = [finding for finding in found if finding.module in asked]
+    return [_message(finding, severity) for finding in sorted(set(found))]
+
+
+def _severity() -> int | None:
+    said = getattr(settings, "EXTRACTION", None)
+    given = said.get("boundaries", "warning") if isinstance(said, dict) else "warning"
+    if given == "off":
+        return None
+    if given not in SEVERITY:
+        raise ImproperlyConfigured(f'EXTRACTION["boundaries"] is {given!r}; it takes warning, error or off')
+    return SEVERITY[given]
+
+
+def _message(finding: Finding, severity: int) -> checks.CheckMessage:
+    across = f"{finding.module} → {finding.other}" if finding.other else finding.module
+    return checks.CheckMessage(
+        severity,
+        f"{finding.place}: {across}: {finding.what}" if finding.place else f"{across}: {finding.what}",
+        hint=f"Should {finding.module} know this at all? Else {finding.instead or CODES[finding.code].instead}.",
+        id=finding.code,
+    )
