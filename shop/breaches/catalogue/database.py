@@ -133,7 +133,7 @@ def order_is_paid(*, order_id: UUID) -> bool:
     Breach(
         label="36b",
         title="membership in another module's role",
-        administrator="GRANT {payments} TO {orders};\n",
+        administrator="GRANT {payments} TO {orders} WITH INHERIT FALSE, SET TRUE;\n",
         makes_roles=True,
     ),
     Breach(

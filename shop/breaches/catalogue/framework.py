@@ -112,6 +112,8 @@ def receipt(reference: str) -> str:
             ),
             Create(ORDER_PAGE, "<h1>{{ order.id }}</h1>\n<p>{{ order.reference|receipt }}</p>\n"),
         ),
+        module="payments",
+        other="",
     ),
     Breach(
         label="30",

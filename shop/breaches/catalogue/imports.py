@@ -120,6 +120,7 @@ def is_paid(order_id: UUID) -> bool:
             _also("from contracts.payments import PaymentRow\n"),
             Append(SELECTORS, PAYMENT_OF_AN_ORDER.replace("Payment.objects", "PaymentRow.objects")),
         ),
+        module="contracts.payments",
     ),
     Breach(
         label="7b",
@@ -141,7 +142,7 @@ class Method(TextChoices):
 ''',
             ),
         ),
-        module="payments",
+        module="contracts.payments",
         other="",
     ),
     Breach(

@@ -193,7 +193,14 @@ def order_is_paid(*, order_id: UUID) -> bool:
                 MODELS_IMPORTED,
                 f"{MODELS_IMPORTED}from modules.payments.models import SandboxCharge\n",
             ),
-            Append("modules/orders/admin.py", "admin.site.register(SandboxCharge, ModuleAdmin)\n"),
+            Append(
+                "modules/orders/admin.py",
+                """\
+@admin.register(SandboxCharge)
+class SandboxChargeAdmin(_ReadOnly, ModuleAdmin):
+    list_display = ("key", "state")
+""",
+            ),
         ),
     ),
     Breach(
