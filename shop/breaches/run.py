@@ -49,12 +49,16 @@ def outcomes(
             pool.submit(bench.judge, breach) for breach in sorted(breaches, key=lambda breach: breach.needs_database)
         ]
         done = {}
-        for future in as_completed(judged):
-            outcome = future.result()
-            done[outcome.breach.label] = outcome
-            tell(outcome)
-        for each in looking:
-            each.result()
+        try:
+            for future in as_completed(judged):
+                outcome = future.result()
+                done[outcome.breach.label] = outcome
+                tell(outcome)
+            for each in looking:
+                each.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return [done[breach.label] for breach in breaches]
 
 
