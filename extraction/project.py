@@ -8,6 +8,9 @@
         "guards": "raise",
     }
 
+A module may name its `"team"`. `"offers"` is read in extraction.boundaries.catalogue, `"recorder"` in
+extraction.boundaries.recorder.
+
 `unit` is the name of what is deployed here. `home` is where a module lives when its database is new, by default here.
 
 A module that has its schema to itself moves with all that is in it. In `public`, or a schema that two modules name, it

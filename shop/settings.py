@@ -104,6 +104,8 @@ try:
     GUARDS = env.str("GUARDS", "raise" if DEBUG else "log")
     if GUARDS not in ("raise", "log", "off"):
         raise ImproperlyConfigured(f"GUARDS is {GUARDS!r}; it takes raise, log or off")
+    RECORDER_SHARE = env.float("RECORDER_SHARE", 0.0)
+    RECORDER_FILE = env.path("RECORDER_FILE", STATE_DIR / "coupling.jsonl")
     REMOTE = {module: url for module in ALL_MODULES if (url := env.url(f"{module.upper()}_URL", None))}
     UNITS_URL = env.str("UNITS_URL", "").rstrip("/")
     HOME = {module: home for module in MODULES if (home := env.str(f"{module.upper()}_HOME", ""))}
@@ -123,6 +125,7 @@ try:
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
 
+TEAMS = {"inventory": "warehouse", "orders": "checkout", "payments": "billing", "users": "accounts"}
 EXTRACTION: dict[str, Any] = {
     "unit": UNIT,
     "modules": {
@@ -132,11 +135,14 @@ EXTRACTION: dict[str, Any] = {
             "schema": module,
             "urls": [f"/api/{module}/"],
             "home": HOME.get(module, UNIT),
+            "team": TEAMS.get(module, ""),
         }
         for module in MODULES
     },
     "platform": "shop.units.LocalPlatform",
     "guards": GUARDS,
+    "offers": "shop.offers.offers",
+    "recorder": {"share": RECORDER_SHARE, "file": RECORDER_FILE},
     "published": [
         f"contracts.{path.stem}" for path in sorted((BASE_DIR / "contracts").glob("*.py")) if path.name != "__init__.py"
     ],

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path.parent.name for path in (ROOT / "modules").glob("*/apps.py"))
 FORGOTTEN = (
     *("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "ORDER_EXPIRES_S", "ORIGIN_UNIT"),
-    *("SECRET_KEY_FALLBACKS", "UNITS_URL"),
+    *("RECORDER_FILE", "RECORDER_SHARE", "SECRET_KEY_FALLBACKS", "UNITS_URL"),
 )
 """Variables of the user's that would reach the settings, besides those that are set here."""
 RUN, ADMIN_URL, PASSWORD = "SHOP_TEST_RUN", "SHOP_TEST_ADMIN_URL", "SHOP_TEST_PASSWORD"
