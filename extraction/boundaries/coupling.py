@@ -153,7 +153,7 @@ def coupling_in(files: Sequence[Path]) -> Coupling:
         except (KeyError, TypeError, ValueError, AttributeError):
             unread += 1
     if not sum_of.shares:
-        cut = f"; {unread} lines are cut, or not of version {VERSION}" if unread else ""
+        cut = f"; lines that are cut, or not of version {VERSION}: {unread}" if unread else ""
         raise NoRecording(f"{', '.join(map(str, files))}: nothing is recorded yet{cut}")
     return Coupling(
         touches=sorted((touch for touch in sum_of.touches.values() if touch.crosses), key=_most_first),

@@ -72,6 +72,7 @@ class Recorder:
 
     def __init__(self, *, share: float, file: Path, every_s: float = EVERY_S, most_mb: float = MOST_MB) -> None:
         self.share, self.file, self.every_s, self.most_bytes = share, file.absolute(), every_s, int(most_mb * 2**20)
+        self._has_given_up = False
         self.afresh()
 
     def afresh(self) -> None:
@@ -82,8 +83,8 @@ class Recorder:
         self._stopped = threading.Event()
         self._written_at = time.monotonic()
 
-    def statement(self, sql: str, *, alone: str, inside: bool, transaction: Transaction | None) -> Transaction | None:
-        """A statement was executed; the transaction that it stands in, where it is `inside` one.
+    def executed(self, sql: str, *, alone: str, inside: bool, transaction: Transaction | None) -> Transaction | None:
+        """A statement was; returns the transaction that it stands in, where it is `inside` one.
 
         `alone` is the module that the alias serves and no other.
         """
@@ -136,6 +137,8 @@ class Recorder:
         self._stopped.set()
         if active is self:
             active = None
+        if not self._has_given_up:
+            self._has_given_up = True
             log.warning(
                 "coupling is recorded no longer in this process",
                 file=str(self.file),

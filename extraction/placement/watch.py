@@ -92,7 +92,7 @@ class _Watch:
         self.wrote |= writes and inside
         if (recording := recorder.active) is not None:
             alone = self.guard.module if self.guard else ""
-            self.touched = recording.statement(text, alone=alone, inside=inside, transaction=self.touched)
+            self.touched = recording.executed(text, alone=alone, inside=inside, transaction=self.touched)
         return result
 
     def commit(self) -> None:
