@@ -1,0 +1,60 @@
+"""Keys and caches of another module."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from extraction.boundaries.source.found import Found
+from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.syntax import Call, Code
+
+_METHODS = ("get", "set", "add", "get_or_set", "delete", "incr", "decr", "touch", "has_key", "lock")
+_MANY = ("get_many", "set_many", "delete_many")
+_SEPARATORS = ":./|-_"
+
+
+def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+    if b"cache" not in code.data:
+        return
+    for value, inner in code.subscripts("caches"):
+        if (name := code.value(inner)) and (other := _cache(neighbours, name)):
+            yield Found("E209", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
+    for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS)):
+        if _is_cache(code, call):
+            yield from _of_key(code, neighbours, call, call.argument(0, "key"))
+    for call in code.calls(*_MANY, *(f"a{name}" for name in _MANY)):
+        given = call.argument(0, "keys", "data")
+        if given is not None and _is_cache(code, call):
+            for each in given.named_children:
+                yield from _of_key(code, neighbours, call, each.child_by_field_name("key") or each)
+    for text in code.texts:
+        if code.keyword(text.node) == "key_prefix" and (other := neighbours.named(text.value.rstrip(_SEPARATORS))):
+            yield Found("E209", other, f"says key_prefix={code.shown(text.node)}", code.line(text.node))
+
+
+def _of_key(code: Code, neighbours: Neighbours, call: Call, key: Node | None) -> Iterator[Found]:
+    value = code.value(key)
+    if value and not neighbours.is_own(value) and (other := neighbours.prefixed(value, _SEPARATORS)):
+        code.take(key)
+        line = code.line(call.node)
+        yield Found("E209", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+
+
+def _cache(neighbours: Neighbours, name: str) -> str:
+    return neighbours.named(name) or neighbours.other(neighbours.claims.aliases, name)
+
+
+def _is_cache(code: Code, call: Call) -> bool:
+    """Called on Django's cache, one of `caches[…]`, or something whose name ends with cache."""
+    inside = call.function.child_by_field_name("object") if call.function.type == "attribute" else None
+    if inside is None:
+        return False
+    if inside.type == "subscript":
+        inside = inside.child_by_field_name("value")
+        return inside is not None and code.text(inside).endswith("caches")
+    if code.name(inside):
+        return code.name(inside).endswith("cache")
+    bound = code.bound(inside) if inside.type == "identifier" else None
+    if bound is not None and bound.type == "subscript":
+        return "caches[" in code.text(bound)
+    return code.text(inside).lower().endswith("cache")

@@ -1,0 +1,128 @@
+"""The claims of a house as one of its modules sees them: what of a name is another's."""
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from extraction.boundaries.house import House, Member
+from extraction.boundaries.source.claims import Claimed, Claims, forms
+from extraction.boundaries.source.syntax import HOLE
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_SQL_WORDS = (
+    "role",
+    "authorization",
+    "cascade",
+    "advisory",
+    "notify",
+    "listen",
+    r"\{%",
+    r"\.(?:html?|txt|xml|j2|jinja2?)",
+)
+_LONGEST_PATH = 200
+
+
+class Neighbours:
+    """Of one member. Each question answers with the other module's name, or nothing if what is asked is its own."""
+
+    def __init__(self, claims: Claims, member: Member) -> None:
+        self.claims, self.member = claims, member
+        self.house: House = claims.house
+        self.others = [each for each in self.house.members if each is not member]
+
+    def other(self, claimed: Claimed, name: str) -> str:
+        """Who claims a name, if this member does not."""
+        owners = claimed.get(name, set())
+        return "" if self.member.name in owners else min(owners, default="")
+
+    def owner(self, dotted: str) -> str:
+        """Of a dotted name of code, whole or as far as its first hole."""
+        found = self.house.owner(_known(dotted))
+        return "" if found is None or found is self.member else found.name
+
+    def named(self, name: str) -> str:
+        """Whose name or label a word is."""
+        return self.other(self.claims.named, name.lower())
+
+    def prefixed(self, text: str, separators: str) -> str:
+        """Whose name or label a text begins with, before one of these separators."""
+        ends = [match.start() for match in re.finditer(f"[{re.escape(separators)}]", text)]
+        return next((other for end in reversed(ends) if (other := self.named(text[:end]))), "")
+
+    def is_own(self, text: str) -> bool:
+        """Whether a text begins with this member's name, a label of its or one of its packages."""
+        return self._own.match(text) is not None
+
+    def begins(self, text: str) -> str:
+        """Whose name, label or package a text begins with; nothing if it is this member's."""
+        if self.is_own(text):
+            return ""
+        match = re.match(r"[A-Za-z][A-Za-z0-9]*", text)
+        return self.owner(text) or (self.other(self.claims.forms, match[0].lower()) if match else "")
+
+    def resolves(self, dotted: str) -> str:
+        """Whose code a dotted name reaches: a file or a package of another's, or something that one names."""
+        dotted = dotted.replace(":", ".", 1)
+        if HOLE in dotted:
+            dotted = _known(dotted)
+        if not _DOTTED.fullmatch(dotted) or not (other := self.owner(dotted)):
+            return ""
+        return other if self.claims.stands(dotted) else ""
+
+    def file(self, text: str) -> str:
+        """Whose file a path from the root names."""
+        if "/" not in text or "." not in text or len(text) > _LONGEST_PATH or HOLE in text or "\n" in text:
+            return ""
+        owner = self.house.owner_of(Path(text.removeprefix("./")))
+        if owner is None or owner is self.member:
+            return ""
+        return owner.name if (self.house.root / text).is_file() else ""
+
+    @cached_property
+    def words(self) -> re.Pattern[bytes]:
+        """What a string must hold to be looked at: names of the others, and words of SQL and of templates."""
+        names = {word for each in self.others for word in _words(each)}
+        names |= {table for table, owners in self.claims.tables.items() if self.member.name not in owners}
+        return re.compile("|".join([*map(re.escape, sorted(names)), *_SQL_WORDS]).encode(), re.IGNORECASE)
+
+    @cached_property
+    def tables(self) -> re.Pattern[str] | None:
+        """Tables of others where SQL may name them, with those that Django makes for their ManyToManyFields."""
+        names = sorted((name for name in self.claims.tables if self.other(self.claims.tables, name)), key=len)
+        if not names:
+            return None
+        return re.compile(rf"(?<![\w.])(?P<table>{'|'.join(map(re.escape, reversed(names)))})(?:_\w+)?(?!\w)", re.I)
+
+    @cached_property
+    def schemas(self) -> str:
+        """Schemas of others, as a part of a pattern; empty if none has one of its own."""
+        names = (name for name in self.claims.schemas if self.other(self.claims.schemas, name))
+        return "|".join(map(re.escape, sorted(names)))
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Whose settings begin with a word: of `PAYMENTS` and `PAYMENT`."""
+        return {form.upper(): other for form in self.claims.forms if (other := self.other(self.claims.forms, form))}
+
+    @cached_property
+    def own_settings(self) -> frozenset[str]:
+        return frozenset(form.upper() for form, owners in self.claims.forms.items() if self.member.name in owners)
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        words = {form for name in (self.member.name, *self.member.labels) for form in forms(name.lower())}
+        words |= {self.member.schema.lower()} - {"", "public"}
+        words |= {package.lower() for package in self.member.packages}
+        return re.compile(rf"(?:{'|'.join(map(re.escape, sorted(words)))})(?![A-Za-z0-9])", re.IGNORECASE)
+
+
+def _words(member: Member) -> Iterable[str]:
+    yield from (package.rpartition(".")[2] for package in member.packages)
+    for name in (member.name, *member.labels):
+        yield from forms(name.lower())
+    yield from (word for word in (member.alias, member.schema) if word not in ("", "default", "public"))
+
+
+def _known(dotted: str) -> str:
+    return dotted.partition(HOLE)[0].rstrip(".") if HOLE in dotted else dotted

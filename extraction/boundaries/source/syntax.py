@@ -1,0 +1,465 @@
+"""A Python file as a syntax tree: its calls by name, its strings, what its names stand for.
+
+Read by tree-sitter and not by this interpreter's `ast`, which knows no syntax newer than itself. What a name stands for
+is followed within the file: imports and their aliases, names that are bound to one constant, `+`, f-strings, a function
+that returns a constant. What is not known at reading is HOLE in a string's value.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
+from extraction.boundaries.source.files import in_comment
+
+HOLE = "\ufffc"
+"""Stands in a value for the part that only the running program knows."""
+
+_LANGUAGE = Language(tree_sitter_python.language())
+_PARSER = Parser(_LANGUAGE)
+_PLACES = Query(
+    _LANGUAGE,
+    """
+    (import_statement) @import
+    (import_from_statement) @import
+    (call function: (identifier) @function)
+    (call function: (attribute attribute: (identifier) @method))
+    (subscript value: [(identifier) (attribute)] @subscripted)
+    (assignment left: (identifier) @bound right: (_))
+    (string) @string
+    (concatenated_string) @joined
+    (binary_operator (string)) @joined
+    """,
+)
+_BROKEN = Query(_LANGUAGE, "[(ERROR) (MISSING)] @broken")
+_FUNCTIONS = Query(_LANGUAGE, "(function_definition name: (identifier) @name)")
+_PARTS = Query(_LANGUAGE, "[(string) (identifier) (call)] @part")
+_STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
+_SPACE = re.compile(r"\s+")
+_DEEPEST = 25
+_SHOWN = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call whose function is a name or an attribute."""
+
+    node: Node
+    function: Node
+    positional: tuple[Node, ...]
+    keywords: dict[str, Node]
+
+    def argument(self, index: int, *names: str) -> Node | None:
+        """By its place or one of its names."""
+        if index < len(self.positional):
+            found = self.positional[index]
+            return None if found.type in ("list_splat", "dictionary_splat") else found
+        return next((self.keywords[name] for name in names if name in self.keywords), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of the code, whole: with all that is joined to it."""
+
+    node: Node
+    value: str
+
+
+class Code:
+    """One file. `module` is its dotted name; `words` tells which of its strings are looked at."""
+
+    def __init__(self, data: bytes, module: str, words: re.Pattern[bytes], *, package: str = "") -> None:
+        self.data, self.module, self.words = data, module, words
+        self.package = package or module.rpartition(".")[0]
+        self.root = _PARSER.parse(data).root_node
+        self._places = QueryCursor(_PLACES).captures(self.root)
+        self.taken: set[int] = set()
+        """Where strings begin that a rule has judged already."""
+
+    @cached_property
+    def broken(self) -> int:
+        """The first line that is no Python; 0 if there is none."""
+        if not self.root.has_error:
+            return 0
+        found = QueryCursor(_BROKEN).captures(self.root).get("broken", [])
+        return min((self.line(node) for node in found), default=1)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What the file's imports bind, in any of its scopes: `il` → `importlib`."""
+        return dict(self._imports[0])
+
+    @cached_property
+    def imported(self) -> frozenset[str]:
+        """Modules that an `import a.b` names."""
+        return frozenset(self._imports[1])
+
+    @cached_property
+    def texts(self) -> list[Text]:
+        """The strings that hold one of the words, and those that are put together of several; no docstrings."""
+        found: dict[int, Text] = {}
+        seen: set[int] = set()
+        for node in self._places.get("joined", ()):
+            self._keep(self._whole(node), found, seen)
+        for node in self._places.get("string", ()):
+            if node.start_byte not in seen and self.words.search(self.data, node.start_byte, node.end_byte):
+                self._keep(self._whole(node), found, seen)
+        return [found[start] for start in sorted(found)]
+
+    def calls(self, *names: str) -> Iterator[Call]:
+        """Calls of a function or a method by one of these names, however an import has renamed it."""
+        for name in names:
+            for function in self._calls.get(name, ()):
+                yield _call(function)
+
+    def subscripts(self, *names: str) -> Iterator[tuple[Node, Node]]:
+        """What is subscripted and with what: of `connections[…]` and `django.db.connections[…]`."""
+        for name in names:
+            for value in self._subscripts.get(name, ()):
+                subscript = value.parent
+                inner = subscript.child_by_field_name("subscript") if subscript else None
+                if inner is not None:
+                    yield value, inner
+
+    def in_comment(self, data: bytes, at: int) -> bool:
+        """Whether a place stands in a comment of Python, or in one of SQL within a string."""
+        node = self.at(at, at + 1)
+        return node is not None and (node.type == "comment" or in_comment(data, at))
+
+    def at(self, start: int, end: int) -> Node | None:
+        """The smallest node that holds these bytes."""
+        return self.root.descendant_for_byte_range(start, end)
+
+    def text(self, node: Node) -> str:
+        return self.data[node.start_byte : node.end_byte].decode(errors="replace")
+
+    def shown(self, node: Node) -> str:
+        """In one line, cut where it is long."""
+        text = _SPACE.sub(" ", self.text(node))
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+    def line(self, node: Node) -> int:
+        return node.start_point[0] + 1
+
+    def line_of(self, text: Text, offset: int) -> int:
+        """The line of a place in a string's value, where its lines are those of the file."""
+        start = self.line(text.node)
+        if text.node.end_point[0] + 1 - start != text.value.count("\n"):
+            return start
+        return start + text.value.count("\n", 0, offset)
+
+    def name(self, node: Node | None) -> str:
+        """The dotted name that an expression stands for, by the imports; empty where it is none."""
+        if node is None:
+            return ""
+        if node.type == "identifier":
+            return self.names.get(self.text(node), "")
+        if node.type == "attribute":
+            inside = self.name(node.child_by_field_name("object"))
+            attribute = node.child_by_field_name("attribute")
+            return f"{inside}.{self.text(attribute)}" if inside and attribute is not None else ""
+        return ""
+
+    def value(self, node: Node | None, depth: int = 0) -> str | None:
+        """What an expression is, as far as reading tells, with HOLE for the rest; None where it tells nothing."""
+        if node is None or depth > _DEEPEST:
+            return None
+        match node.type:
+            case "string":
+                return self._of_string(node, depth)
+            case "concatenated_string":
+                return "".join(self._of_string(part, depth) for part in node.named_children if part.type == "string")
+            case "parenthesized_expression":
+                inner = [part for part in node.named_children if part.type != "comment"]
+                return self.value(inner[0], depth + 1) if inner else None
+            case "binary_operator":
+                return self._of_operator(node, depth)
+            case "call":
+                return self._of_call(node, depth)
+            case "identifier":
+                return self._of_name(node, depth)
+            case "attribute":
+                return self._of_attribute(node, depth)
+        return None
+
+    def take(self, node: Node | None) -> None:
+        """Mark the string, or the string that a name stands for, as judged."""
+        while node is not None and node.start_byte not in self.taken:
+            self.taken.add(node.start_byte)
+            node = self.bound(node) if node.type == "identifier" else None
+
+    def bound(self, name: Node) -> Node | None:
+        """What a name is bound to, if that is one thing in the scope in which it is bound."""
+        text = self.text(name)
+        if text not in self._bound:
+            return None
+        scopes = [*_functions_around(name), None]
+        for scope in scopes:
+            here = [
+                right for right, of in self._bound[text] if (of.id if of else None) == (scope.id if scope else None)
+            ]
+            if here:
+                return here[0] if len(here) == 1 else None
+            if scope is not None and self._has_parameter(scope, text):
+                return None
+        return None
+
+    def is_bound(self, name: str) -> bool:
+        """Whether the file gives a name a meaning of its own: a function, an assignment, an import."""
+        own = name in self.names or name in self._bound
+        return own or re.search(rf"\b(?:def|class)\s+{name}\b".encode(), self.data) is not None
+
+    def around(self, node: Node) -> Call | None:
+        """The call of which a node is an argument, however deep in lists and operators."""
+        outer = node.parent
+        while outer is not None and outer.type not in ("block", "module", "lambda"):
+            if outer.type == "argument_list":
+                call = outer.parent
+                function = call.child_by_field_name("function") if call is not None else None
+                if function is not None and function.type in ("identifier", "attribute"):
+                    return _call(_last(function))
+            outer = outer.parent
+        return None
+
+    def calls_around(self, node: Node) -> Iterator[Call]:
+        """All calls in whose arguments a node stands, the innermost first."""
+        call = self.around(node)
+        while call is not None:
+            yield call
+            call = self.around(call.node)
+
+    def called(self, call: Call) -> str:
+        """The last part of a called function's name, as it is called where it comes from."""
+        function = _last(call.function)
+        text = self.text(function)
+        return self.names.get(text, text).rpartition(".")[2] if call.function.type == "identifier" else text
+
+    def keyword(self, node: Node) -> str:
+        """The name that a value is given: of a keyword argument, an assignment, a key of a dict."""
+        outer = node.parent
+        while outer is not None and outer.type in ("list", "tuple", "set", "parenthesized_expression"):
+            outer = outer.parent
+        if outer is None or outer.type not in ("keyword_argument", "assignment", "pair"):
+            return ""
+        named = outer.child_by_field_name({"keyword_argument": "name", "assignment": "left", "pair": "key"}[outer.type])
+        if named is None or named.start_byte == node.start_byte:
+            return ""
+        return (self.value(named) or "") if outer.type == "pair" else self.text(named)
+
+    def beside(self, node: Node) -> Iterator[str]:
+        """The values of the other strings and names in the statement that holds a node."""
+        outer = node
+        while outer.parent is not None and not outer.type.endswith("_statement") and outer.parent.type != "block":
+            outer = outer.parent
+        for each in QueryCursor(_PARTS).captures(outer).get("part", ()):
+            if not node.start_byte <= each.start_byte < node.end_byte and (value := self.value(each)):
+                yield value
+
+    @cached_property
+    def _imports(self) -> tuple[list[tuple[str, str]], list[str]]:
+        names: list[tuple[str, str]] = []
+        modules: list[str] = []
+        for node in self._places.get("import", ()):
+            origin = node.child_by_field_name("module_name")
+            base = self._absolute(self.text(origin)) if origin is not None else ""
+            for each in node.children_by_field_name("name"):
+                alias = each.child_by_field_name("alias") if each.type == "aliased_import" else None
+                inner = each.child_by_field_name("name") if each.type == "aliased_import" else each
+                dotted = self.text(inner) if inner is not None else ""
+                if origin is not None:
+                    names.append((self.text(alias) if alias is not None else dotted, f"{base}.{dotted}"))
+                    continue
+                modules.append(dotted)
+                if alias is not None:
+                    names.append((self.text(alias), dotted))
+                else:
+                    top = dotted.partition(".")[0]
+                    names.append((top, top))
+        return names, modules
+
+    @cached_property
+    def _calls(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self._places.get("function", ()):
+            text = self.text(node)
+            found.setdefault(self.names.get(text, text).rpartition(".")[2], []).append(node)
+        for node in self._places.get("method", ()):
+            found.setdefault(self.text(node), []).append(node)
+        return found
+
+    @cached_property
+    def _subscripts(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self._places.get("subscripted", ()):
+            text = self.text(node)
+            if node.type == "identifier":
+                text = self.names.get(text, text)
+            found.setdefault(text.rpartition(".")[2].strip(), []).append(node)
+        return found
+
+    @cached_property
+    def _bound(self) -> dict[str, list[tuple[Node, Node | None]]]:
+        """What each name is bound to, with the function in which it is."""
+        found: dict[str, list[tuple[Node, Node | None]]] = {}
+        for left in self._places.get("bound", ()):
+            assignment = left.parent
+            right = assignment.child_by_field_name("right") if assignment is not None else None
+            if right is not None:
+                found.setdefault(self.text(left), []).append((right, next(_functions_around(left), None)))
+        return found
+
+    @cached_property
+    def _returned(self) -> dict[str, Node]:
+        """What functions of one return statement, their last, return."""
+        found: dict[str, Node] = {}
+        for name in QueryCursor(_FUNCTIONS).captures(self.root).get("name", ()):
+            body = name.parent.child_by_field_name("body") if name.parent is not None else None
+            last = body.named_children[-1] if body is not None and body.named_children else None
+            if last is not None and last.type == "return_statement" and last.named_children:
+                found[self.text(name)] = last.named_children[0]
+        return found
+
+    def _keep(self, node: Node, found: dict[int, Text], seen: set[int]) -> None:
+        if node.start_byte in seen:
+            return
+        value = self.value(node)
+        if value is None or (node.parent is not None and node.parent.type == "expression_statement"):
+            return
+        found[node.start_byte] = Text(node, value)
+        seen.update(part.start_byte for part in _strings(node))
+
+    def _whole(self, node: Node) -> Node:
+        """With all that is joined to a string by standing beside it or by `+`."""
+        while (outer := node.parent) is not None and (
+            outer.type in ("concatenated_string", "parenthesized_expression") or _is_sum(outer)
+        ):
+            node = outer
+        return node
+
+    def _absolute(self, origin: str) -> str:
+        """Of a relative import's origin: `..models`."""
+        name = origin.replace(" ", "").lstrip(".")
+        dots = len(origin.replace(" ", "")) - len(name)
+        if not dots:
+            return name
+        parts = self.package.split(".")
+        base = ".".join(parts[: len(parts) - dots + 1])
+        return f"{base}.{name}" if name else base
+
+    def _of_string(self, node: Node, depth: int) -> str:
+        match = _STRING.match(self.data[node.start_byte : node.end_byte])
+        if match is None:
+            return HOLE
+        prefix, body = match[1].lower(), match[3]
+        if b"f" not in prefix and b"t" not in prefix:
+            return _unescaped(body, raw=b"r" in prefix)
+        parts, at = [], match.start(3) + node.start_byte
+        for part in node.named_children:
+            if part.type == "interpolation":
+                known = self.value(part.child_by_field_name("expression"), depth + 1)
+                parts += [_unescaped(self.data[at : part.start_byte], raw=b"r" in prefix), known or HOLE]
+                at = part.end_byte
+        parts.append(_unescaped(self.data[at : match.end(3) + node.start_byte], raw=b"r" in prefix))
+        return "".join(parts).replace("{{", "{").replace("}}", "}")
+
+    def _of_operator(self, node: Node, depth: int) -> str | None:
+        operator = node.child_by_field_name("operator")
+        left = self.value(node.child_by_field_name("left"), depth + 1)
+        if operator is None or operator.type not in ("+", "%"):
+            return None
+        if operator.type == "%":
+            return None if left is None else re.sub(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]", HOLE, left)
+        right = self.value(node.child_by_field_name("right"), depth + 1)
+        if left is None and right is None:
+            return None
+        return (HOLE if left is None else left) + (HOLE if right is None else right)
+
+    def _of_call(self, node: Node, depth: int) -> str | None:
+        function = node.child_by_field_name("function")
+        if function is None:
+            return None
+        if function.type == "identifier":
+            return self.value(self._returned.get(self.text(function)), depth + 1)
+        attribute = function.child_by_field_name("attribute") if function.type == "attribute" else None
+        if attribute is not None and self.text(attribute) == "format":
+            inner = self.value(function.child_by_field_name("object"), depth + 1)
+            return None if inner is None else re.sub(r"\{[^{}]*\}", HOLE, inner)
+        return None
+
+    def _of_name(self, node: Node, depth: int) -> str | None:
+        text = self.text(node)
+        if text == "__name__":
+            return self.module
+        if text == "__package__":
+            return self.package
+        return self.value(self.bound(node), depth + 1)
+
+    def _of_attribute(self, node: Node, depth: int) -> str | None:
+        """`self.KEY` and `cls.KEY`: bound once in the whole file."""
+        inside, attribute = node.child_by_field_name("object"), node.child_by_field_name("attribute")
+        if inside is None or attribute is None or self.text(inside) not in ("self", "cls"):
+            return None
+        found = self._bound.get(self.text(attribute), [])
+        return self.value(found[0][0], depth + 1) if len(found) == 1 else None
+
+    def _has_parameter(self, function: Node, name: str) -> bool:
+        parameters = function.child_by_field_name("parameters")
+        return parameters is not None and re.search(rf"\b{name}\b", self.text(parameters)) is not None
+
+
+def _call(function: Node) -> Call:
+    """Of the last name of what is called."""
+    outer = function.parent
+    if outer is not None and outer.type == "attribute":
+        function, outer = outer, outer.parent
+    assert outer is not None
+    arguments = outer.child_by_field_name("arguments")
+    positional: list[Node] = []
+    keywords: dict[str, Node] = {}
+    for each in arguments.named_children if arguments is not None and arguments.type == "argument_list" else ():
+        if each.type == "keyword_argument":
+            name, value = each.child_by_field_name("name"), each.child_by_field_name("value")
+            if name is not None and value is not None and name.text is not None:
+                keywords[name.text.decode()] = value
+        elif each.type != "comment":
+            positional.append(each)
+    return Call(outer, function, tuple(positional), keywords)
+
+
+def _last(function: Node) -> Node:
+    attribute = function.child_by_field_name("attribute") if function.type == "attribute" else None
+    return function if attribute is None else attribute
+
+
+def _is_sum(node: Node) -> bool:
+    operator = node.child_by_field_name("operator") if node.type == "binary_operator" else None
+    return operator is not None and operator.type == "+"
+
+
+def _functions_around(node: Node) -> Iterator[Node]:
+    outer = node.parent
+    while outer is not None:
+        if outer.type in ("function_definition", "lambda"):
+            yield outer
+        outer = outer.parent
+
+
+def _strings(node: Node) -> Iterator[Node]:
+    """Of a string, a sum or a group, with itself."""
+    yield node
+    if node.type in ("concatenated_string", "parenthesized_expression", "binary_operator"):
+        for part in node.named_children:
+            yield from _strings(part)
+
+
+def _unescaped(body: bytes, *, raw: bool) -> str:
+    text = body.decode(errors="replace")
+    if raw or "\\" not in text:
+        return text
+    try:
+        return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        return text

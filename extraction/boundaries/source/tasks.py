@@ -1,0 +1,39 @@
+"""Tasks of another module by their names."""
+
+from collections.abc import Iterator
+
+from tree_sitter import Node
+
+from extraction.boundaries.source.found import Found
+from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.syntax import HOLE, Code
+
+_CALLS = ("send_task", "signature", "subtask", "Signature")
+_KEYWORDS = {"task", "link", "link_error"}
+
+
+def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+    for call in code.calls(*_CALLS):
+        given = call.argument(0, "name", "task", "varies")
+        if other := _owner(code, neighbours, given):
+            code.take(given)
+            line = code.line(call.node)
+            yield Found("E214", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+    for value, inner in code.subscripts("tasks"):
+        if other := _owner(code, neighbours, inner):
+            code.take(inner)
+            yield Found("E214", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
+    for text in code.texts:
+        if text.node.start_byte in code.taken or code.keyword(text.node) not in _KEYWORDS:
+            continue
+        if other := _owner(code, neighbours, text.node):
+            code.take(text.node)
+            yield Found("E214", other, f"names the task {code.shown(text.node)}", code.line(text.node))
+
+
+def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
+    """By the package or the label with which a task's name begins."""
+    value = code.value(node)
+    if not value or "." not in value.partition(HOLE)[0]:
+        return ""
+    return neighbours.owner(value) or neighbours.other(neighbours.claims.namespaces, value.partition(".")[0])

@@ -1,0 +1,33 @@
+"""URLs of another module by their names."""
+
+import re
+from collections.abc import Iterator
+
+from extraction.boundaries.source.found import Found
+from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.syntax import HOLE, Code
+
+_CALLS = ("reverse", "reverse_lazy", "redirect", "resolve_url")
+_ADMIN = re.compile(r"admin:(\w+)_[a-z]+$")
+
+
+def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+    for call in code.calls(*_CALLS):
+        given = call.argument(0, "viewname", "to")
+        if (value := code.value(given)) and (other := owner(neighbours, value)):
+            code.take(given)
+            line = code.line(call.node)
+            yield Found("E206", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+
+
+def owner(neighbours: Neighbours, name: str) -> str:
+    """Whose URL a name is: by its namespaces, by the model of an admin page, by a URL conf without one."""
+    claims = neighbours.claims
+    if admin := _ADMIN.match(name):
+        return neighbours.other(claims.tables, admin[1])
+    *namespaces, last = name.split(":")
+    if not namespaces:
+        return "" if HOLE in last else neighbours.other(claims.urls, last)
+    if neighbours.member.name in claims.namespaces.get(namespaces[0], ()):
+        return ""
+    return next((other for each in namespaces if (other := neighbours.other(claims.namespaces, each))), "")

@@ -1,0 +1,5 @@
+"""The fixture of these tests."""
+
+from tests.boundaries.source.looking import look
+
+__all__ = ["look"]

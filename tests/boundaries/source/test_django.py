@@ -1,0 +1,198 @@
+"""URLs, commands, settings, caches, tasks and databases of another module."""
+
+import pytest
+
+from tests.boundaries.source.looking import Look, codes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'reverse("payments:index")',
+        'from django.urls import reverse as r\nr("payments:index", args=[1])',
+        'from django import urls\nurls.reverse_lazy("payments:index")',
+        'redirect("payments:index")',
+        'redirect(to="payments:index")',
+        'resolve_url("api:payments:index")',
+        'NAME = "payments:index"\nreverse(NAME)',
+        'reverse(f"payments:{name}")',
+        'reverse("admin:payments_payment_changelist")',
+        'reverse("payment-list")',
+    ],
+)
+def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
+    [found] = look(source)
+    assert (found.code, found.other) == ("boundaries.E206", "payments")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'reverse("orders:index")',
+        'reverse("admin:orders_order_changelist")',
+        'reverse("admin:index")',
+        'reverse("index")',
+        'reverse("orders:payments:index")',
+        "values.reverse()",
+        'redirect("/payments/")',
+    ],
+)
+def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'call_command("charge")',
+        'from django.core.management import call_command as run\nrun("charge", "--all")',
+        'from django.core import management\nmanagement.call_command("charge")',
+        'execute_from_command_line(["manage.py", "charge"])',
+        'subprocess.run([sys.executable, "manage.py", "charge"])',
+    ],
+)
+def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E207"]
+
+
+@pytest.mark.parametrize("source", ['call_command("expire")', 'call_command("migrate")', "call_command(name)"])
+def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("from django.conf import settings\nsettings.PAYMENTS_URL", "uses settings.PAYMENTS_URL"),
+        ("from django.conf import settings as s\ns.PAYMENT_URL", "uses s.PAYMENT_URL"),
+        ("from django import conf\nconf.settings.PAYMENTS", "uses conf.settings.PAYMENTS"),
+        (
+            'from django.conf import settings\ngetattr(settings, "PAYMENTS_URL", None)',
+            'calls getattr(settings, "PAYMENTS_URL", None)',
+        ),
+        ("def test(settings):\n    settings.PAYMENT_URL = 1", "uses settings.PAYMENT_URL"),
+        ("@override_settings(PAYMENT_URL=1)\ndef test(): ...", "sets PAYMENT_URL"),
+        ("from shop.settings import PAYMENT_URL", "imports PAYMENT_URL from shop.settings"),
+    ],
+)
+def test_a_setting_of_another_module_is_found(look: Look, source: str, what: str) -> None:
+    [found] = look(source)
+    assert (found.code, found.other, found.what) == ("boundaries.E208", "payments", what)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from django.conf import settings\nsettings.ORDERS_URL",
+        "from django.conf import settings\nsettings.ORDER_PAYMENT_DAYS",
+        "from django.conf import settings\nsettings.PAYMENTSX",
+        "from shop.orders import settings\nsettings.PAYMENTS_URL",
+        "PAYMENT_DAYS = 3\nState.PAYMENT_DUE",
+        'getattr(order, "PAYMENT_DUE")',
+        "f(PAYMENT_URL=1)",
+        "# settings.PAYMENTS_URL",
+    ],
+)
+def test_a_setting_of_its_own_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+CACHE = "from django.core.cache import cache\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'{CACHE}cache.get("payments:1")',
+        f'{CACHE}cache.set(f"payments:{{id}}", 1)',
+        f'{CACHE}cache.incr("payments.count")',
+        f'{CACHE}cache.delete(key="payments/1")',
+        f'{CACHE}KEY = "payments:1"\ncache.get(KEY)',
+        f'{CACHE}cache.get("payments:%s" % id)',
+        f'{CACHE}PREFIX = "payments"\ncache.get(f"{{PREFIX}}:{{id}}")',
+        f'{CACHE}def _key(id):\n    return f"payments:{{id}}"\n\n\ncache.get(_key(1))',
+        f'{CACHE}cache.get_many(["orders:1", "payments:1"])',
+        f'{CACHE}cache.set_many({{"payments:1": 1}})',
+        'from django.core.cache import caches\ncaches["payments"].get("x")',
+        'from django.core.cache import caches\nc = caches["default"]\nc.get("payments:1")',
+        'from django.core.cache import caches\ncaches["default"].get("payments:1")',
+        'cache_page(60, key_prefix="payments")(view)',
+    ],
+)
+def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E209"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'{CACHE}cache.get("orders:payments:1")',
+        f'{CACHE}cache.get("paymentsx:1")',
+        f"{CACHE}cache.get(key)",
+        f'{CACHE}request.headers.get("payments:1")',
+        'from django.core.cache import caches\ncaches["orders"]',
+    ],
+)
+def test_a_cache_key_of_its_own_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'app.send_task("shop.payments.tasks.charge")',
+        'current_app.send_task(name="payments.charge")',
+        'NAME = "payments.charge"\napp.send_task(NAME)',
+        'app.signature("payments.charge")',
+        'from celery import signature as s\ns("payments.charge")',
+        'chain(signature("orders.place"), signature("payments.charge"))',
+        'app.tasks["payments.charge"].delay()',
+        'schedule = {"nightly": {"task": "payments.charge"}}',
+        'place.apply_async(link="payments.charge")',
+    ],
+)
+def test_a_task_of_another_module_is_found(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E214"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['app.send_task("orders.place")', 'app.send_task("celery.ping")', "app.send_task(name)", "inspect.signature(f)"],
+)
+def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'with atomic(using="payments"): ...',
+        '@transaction.atomic("payments")\ndef f(): ...',
+        'Row.objects.using("payments")',
+        'DB = "payments"\nRow.objects.using(DB)',
+        'connections["payments"].cursor()',
+        'from django.db import connections as c\nc["payments"]',
+        'row.save(using="payments")',
+        'DB = "payments"\nrow.save(using=DB)',
+        'call_command("migrate", database="payments")',
+        'class T:\n    databases = {"orders", "payments"}',
+        '@pytest.mark.django_db(databases=["payments"])\ndef test(): ...',
+    ],
+)
+def test_another_modules_database_is_found(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E215"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'with atomic(using="orders"): ...',
+        "with atomic(): ...",
+        "Row.objects.using(alias)",
+        '@pytest.mark.django_db(databases="__all__")\ndef test(): ...',
+        'f(kind="payments")',
+        'if using == "payments": ...',
+    ],
+)
+def test_its_own_database_is_none(look: Look, source: str) -> None:
+    assert not look(source)

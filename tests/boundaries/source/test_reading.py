@@ -1,0 +1,131 @@
+"""What is read, how, and what a comment accepts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from extraction.boundaries.house import House, Member
+from extraction.boundaries.source import findings
+from tests.boundaries.source.looking import Look, codes
+
+BREACH = 'import_module("shop.payments")'
+
+
+def test_a_finding_tells_file_line_both_modules_and_what_is_done(look: Look) -> None:
+    [found] = look(f"\n\n{BREACH}\n")
+    assert (found.place, found.code) == ("shop/orders/service.py:3", "boundaries.E201")
+    assert (found.module, found.other) == ("orders", "payments")
+    assert found.what == 'calls import_module("shop.payments")'
+
+
+def test_a_module_is_not_judged_for_what_others_do(look: Look) -> None:
+    assert not look("from shop.orders import models\n")
+
+
+def test_syntax_newer_than_this_interpreter_is_read(look: Look) -> None:
+    newer = "type Ids[T] = list[T]\n\n\ndef first[T](ids: Ids[T]) -> T:\n    return ids[f'{'0'}']\n"
+    newest = "try:\n    pass\nexcept ValueError, TypeError:\n    pass\n"
+    assert codes(look(f"{newer}{newest}{BREACH}\n")) == ["E201"]
+
+
+def test_a_syntax_error_is_reported_with_its_line_and_the_rest_is_still_looked_at(look: Look) -> None:
+    found = look(f"x = 1\ndef broken(:\n    pass\n\n\n{BREACH}\n")
+    assert [(each.code, each.line) for each in found] == [("boundaries.E001", 2), ("boundaries.E201", 6)]
+
+
+def test_a_file_that_is_no_text_is_reported_with_its_line(look: Look) -> None:
+    [found] = look(b"x = 1\ny = '\xff'\n")
+    assert (found.code, found.line) == ("boundaries.E001", 2)
+    assert found.what == "cannot be read: byte 0xff is not utf-8"
+
+
+def test_a_coding_that_nobody_knows_is_reported(look: Look) -> None:
+    [found] = look("# coding: klingon\n")
+    assert found.code == "boundaries.E001"
+    assert "klingon" in found.what
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"",
+        b"\xef\xbb\xbfx = 1\n",
+        "# coding: latin-1\nname = 'Zoë'\n".encode("latin-1"),
+        b"x = 1\r\ny = 2\r\n",
+        b"\n\x0c\n",
+    ],
+    ids=["empty", "byte order mark", "coding cookie", "carriage returns", "form feed"],
+)
+def test_a_strange_file_is_fine(look: Look, source: bytes) -> None:
+    assert not look(source)
+
+
+def test_a_breach_behind_a_byte_order_mark_or_a_coding_cookie_is_found(look: Look) -> None:
+    assert codes(look(b"\xef\xbb\xbf" + BREACH.encode())) == ["E201"]
+    source = f"# coding: latin-1\nname = 'Zoë'; {BREACH}\n".encode("latin-1")
+    assert [(each.code, each.line) for each in look(source)] == [("boundaries.E201", 2)]
+
+
+def test_directories_that_lead_back_to_themselves_and_links_to_nothing_are_passed_over(
+    look: Look, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shop/orders/loop"
+    folder.mkdir(parents=True)
+    os.symlink(tmp_path / "shop/orders", folder / "again")
+    os.symlink(folder / "self.py", folder / "self.py")
+    os.symlink(tmp_path / "nowhere.py", folder / "gone.py")
+    assert codes(look(BREACH)) == ["E201"]
+
+
+def test_a_module_of_one_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text('import_module("payments.models")\n')
+    (tmp_path / "payments.py").write_text("")
+    members = tuple(Member(name=name, packages=(name,), labels=(name,)) for name in ("orders", "payments"))
+    [found] = findings(House(tmp_path, members))
+    assert (found.place, found.other) == ("orders.py:1", "payments")
+
+
+def test_a_module_inside_another_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shop/cards").mkdir(parents=True)
+    (tmp_path / "shop/views.py").write_text('import_module("shop.cards.models")\nimport_module("shop.urls")\n')
+    (tmp_path / "shop/cards/models.py").write_text('import_module("shop.views")\n')
+    members = (
+        Member(name="shop", packages=("shop",), labels=()),
+        Member(name="cards", packages=("shop.cards",), labels=()),
+    )
+    found = [(each.module, each.other, each.line) for each in findings(House(tmp_path, members))]
+    assert found == [("shop", "cards", 1), ("cards", "shop", 1)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{BREACH}  # boundaries: accept E201 the old importer, until June",
+        f"{BREACH}  # boundaries: accept boundaries.E201, E203 the old importer",
+        f"# boundaries: accept E201 the old importer\n{BREACH}",
+        'import_module(\n    "shop.payments"\n)  # boundaries: accept E201 the old importer',
+        'execute("""\n    -- boundaries: accept E211 the yearly report\n    select 1 from payments_payment""")',
+    ],
+)
+def test_a_comment_accepts_a_finding(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+def test_a_comment_accepts_only_its_code_and_its_line(look: Look) -> None:
+    assert codes(look(f"{BREACH}  # boundaries: accept E202 the old importer\n")) == ["E201"]
+    assert codes(look(f"{BREACH}\nx = 1  # boundaries: accept E201 the old importer\n{BREACH}\n")) == ["E201", "E201"]
+
+
+def test_a_comment_without_a_reason_or_a_code_accepts_nothing_and_is_reported(look: Look) -> None:
+    assert codes(look(f"{BREACH}  # boundaries: accept E201\n")) == ["E001", "E201"]
+    assert codes(look(f"{BREACH}  # boundaries: accept the old importer\n")) == ["E001", "E201"]
+
+
+def test_a_string_that_looks_like_a_comment_accepts_nothing(look: Look) -> None:
+    assert codes(look(f'{BREACH}; x = "# boundaries: accept E201 because"\n')) == ["E201"]
+
+
+def test_a_comment_in_a_template_accepts_a_finding(look: Look) -> None:
+    source = '{% load money %}{# boundaries: accept E216 until the page asks #}\n{% include "receipt.html" %}\n'
+    assert [(each.code, each.line) for each in look(source, "templates/orders/list.html")] == [("boundaries.E216", 2)]
