@@ -56,9 +56,11 @@ def _severity() -> int | None:
 
 def _message(finding: Finding, severity: int) -> checks.CheckMessage:
     across = f"{finding.module} → {finding.other}" if finding.other else finding.module
+    question = f"Should {finding.module} know {finding.other} at all? " if finding.other else ""
+    instead = finding.instead or CODES[finding.code].instead
     return checks.CheckMessage(
         severity,
         f"{finding.place}: {across}: {finding.what}" if finding.place else f"{across}: {finding.what}",
-        hint=f"Should {finding.module} know this at all? Else {finding.instead or CODES[finding.code].instead}.",
+        hint=f"{question}{instead[0].upper()}{instead[1:]}.",
         id=finding.code,
     )

@@ -9,6 +9,8 @@ from extraction.boundaries.audit.databases import Database
 from extraction.boundaries.findings import Finding
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_PAIR = re.compile(r'(?<![\w.$"])("(?:[^"]|"")+"|\w+)\s*\.\s*("(?:[^"]|"")+"|\w+)')
+"""A name with its schema; or a field of a record, which no relation is called like."""
 
 
 def findings(database: Database) -> Iterator[Finding]:
@@ -71,17 +73,17 @@ def _bodies(database: Database) -> Iterator[Finding]:
     names = {row.schema: (row.module, set(row.names)) for row in database.all("names")}
     if len(names) < 2:
         return
-    schemas = "|".join(re.escape(schema) for schema in sorted(names, key=len, reverse=True))
-    named = re.compile(rf'(?<![\w.$"])(?:"({schemas})"|({schemas}))\s*\.\s*(?:"([^"]+)"|(\w+))')
     for row in database.all("bodies"):
-        found = {
-            (names[schema][0], f"{schema}.{name}")
-            for quoted, bare, strange, plain in named.findall(_COMMENT.sub(" ", row.text))
-            if (name := strange or plain.lower()) in names[schema := quoted or bare][1]
-        }
-        for other, table in sorted(found):
-            if other != row.module:
-                yield _hangs(row.module, other, f"has the {row.what}, whose text names {table}")
+        named = {tuple(map(_folded, pair)) for pair in _PAIR.findall(_COMMENT.sub(" ", row.text))}
+        for schema, name in sorted(named):
+            other, relations = names.get(schema, ("", set()))
+            if name in relations and other != row.module:
+                yield _hangs(row.module, other, f"has the {row.what}, whose text names {schema}.{name}")
+
+
+def _folded(name: str) -> str:
+    """As PostgreSQL reads an identifier."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _hangs(module: str, other: str, what: str) -> Finding:

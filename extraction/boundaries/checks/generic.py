@@ -16,10 +16,11 @@ def findings(house: House) -> Iterator[Finding]:
     for member, model in models_of_members(house):
         parts = set()
         for field in model._meta.private_fields:
+            if getattr(field, "mti_inherited", False):  # told of the model that has the column
+                continue
             if hasattr(field, "ct_field"):
                 parts.add(field.ct_field)
-                if field.model is model or field.model._meta.abstract:
-                    yield _finding(house, member, model, field.name, "has a GenericForeignKey")
+                yield _finding(house, member, model, field.name, "has a GenericForeignKey")
             elif hasattr(field, "content_type_field_name"):
                 yield from _backwards(house, member, model, field)
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):

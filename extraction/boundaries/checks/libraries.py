@@ -18,10 +18,13 @@ from extraction.boundaries.house import House
 
 def findings(house: House) -> Iterator[Finding]:
     """Nothing where the project has no Django templates."""
-    backends = [backend for backend in engines.all() if isinstance(backend, DjangoTemplates)]
-    if not backends:
+    try:
+        backends = [backend for backend in engines.all() if isinstance(backend, DjangoTemplates)]
+        installed = [(name, dotted) for name, dotted in get_template_tag_modules() if house.owner(dotted)]
+    except Exception as error:  # of the project's own code, whatever it does at import
+        what = f"has template libraries that cannot be loaded: {type(error).__name__}: {error}"
+        yield Finding(code="boundaries.E001", module="", other="", what=what)
         return
-    installed = [(name, dotted) for name, dotted in get_template_tag_modules() if house.owner(dotted)]
     for backend in backends:
         yield from _built_in(house, backend)
         yield from _hidden(house, backend, installed)

@@ -47,8 +47,8 @@ def _signals(house: House) -> Iterator[tuple[str, Signal, Member | None]]:
         owner = house.owner(name)
         if owner is None and not name.endswith("signals"):
             continue
-        for attribute, value in vars(module).items() if module else ():
-            if isinstance(value, Signal):
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
+            if issubclass(type(value), Signal):  # isinstance would wake a lazy object
                 said = attribute if name == "django.db.models.signals" else f"{name}.{attribute}"
                 found.setdefault(id(value), (said, value, set()))[2].add(owner.name if owner else "")
     for said, signal, makers in found.values():
