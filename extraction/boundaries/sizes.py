@@ -49,3 +49,12 @@ def sizes_of(module: project.Module) -> tuple[Size, ...]:
             f"{module.alias}"
         )
     return tuple(Size(table=table, rows=rows, bytes=size) for table, rows, size in found)
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them, in powers of 1024."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TB"

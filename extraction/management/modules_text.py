@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from extraction.boundaries.canvas import Canvas, Catalogue, Edge
-from extraction.boundaries.sizes import Size
+from extraction.boundaries.sizes import Size, size
 from extraction.placement.where import Place
-from extraction.plan.text import size
 
 WIDTH = 80
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from extraction.boundaries.sizes import size
 from extraction.plan.plan import Plan
 from extraction.plan.sizes import Moves
 from extraction.plan.steps import Step
@@ -20,15 +21,6 @@ def lines_of(plan: Plan) -> Iterator[str]:
     yield from _obstacles(plan)
     yield from _staircase(plan)
     yield from _rules(plan)
-
-
-def size(count: float) -> str:
-    """Bytes as a person reads them, in powers of 1024."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TB"
 
 
 def span(seconds: tuple[float, float]) -> str:
