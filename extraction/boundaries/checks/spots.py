@@ -24,7 +24,10 @@ def of(house: House, code: Any) -> Spot:
         return in_file(house, code.__code__.co_filename, code.__code__.co_firstlineno)
     if found := class_of(code):
         return in_file(house, found[0], found[1].lineno)
-    return Spot()
+    try:
+        return in_file(house, inspect.getfile(code))  # a class that no line writes: it was made by a call
+    except (TypeError, OSError):
+        return Spot()
 
 
 def of_attribute(house: House, owner: type[Any], name: str) -> Spot:
