@@ -70,6 +70,8 @@ def findings(house: House) -> Iterator[Finding]:
 
 
 def _in_file(path: Path, neighbours: Neighbours) -> set[Found]:
+    if path.suffix not in (".py", ".sql") and not _is_fixture(path) and not _is_template(path, neighbours):
+        return set()
     try:
         data = read(path)
     except Unreadable as error:
@@ -85,11 +87,17 @@ def _in_file(path: Path, neighbours: Neighbours) -> set[Found]:
 def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]:
     if path.suffix == ".sql":
         return statements.in_file(data, neighbours)
-    if path.parent.name == "fixtures" and path.suffix in fixtures.SUFFIXES:
+    if _is_fixture(path):
         return fixtures.in_file(data, path, neighbours)
-    if path.suffix in _TEMPLATES and template_name(path, neighbours.house.root):
-        return templates.in_file(data, path, neighbours)
-    return ()
+    return templates.in_file(data, path, neighbours)
+
+
+def _is_fixture(path: Path) -> bool:
+    return path.parent.name == "fixtures" and path.suffix in fixtures.SUFFIXES
+
+
+def _is_template(path: Path, neighbours: Neighbours) -> bool:
+    return path.suffix in _TEMPLATES and bool(template_name(path, neighbours.house.root))
 
 
 def _code(path: Path, data: bytes, neighbours: Neighbours) -> Code:

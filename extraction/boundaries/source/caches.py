@@ -28,7 +28,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             for each in given.named_children:
                 yield from _of_key(code, neighbours, call, each.child_by_field_name("key") or each)
     for text in code.texts:
-        if code.keyword(text.node) == "key_prefix" and (other := neighbours.named(text.value.rstrip(_SEPARATORS))):
+        other = neighbours.named(text.value.rstrip(_SEPARATORS))
+        if other and code.keyword(text.node) == "key_prefix":
             yield Found("E209", other, f"says key_prefix={code.shown(text.node)}", code.line(text.node))
 
 

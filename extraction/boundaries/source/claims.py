@@ -116,7 +116,9 @@ class Claims:
             for label in member.labels:
                 self.tables[f"{label}_{match[1].decode()}".lower()].add(member.name)
         for match in _TABLE.finditer(data):
-            self._declared[match[1].decode(errors="replace").replace('"', "").rpartition(".")[2]].add(member.name)
+            self._declared[match[1].decode(errors="replace").replace('"', "").rpartition(".")[2].lower()].add(
+                member.name
+            )
 
     def _read_urls(self, member: Member, path: Path) -> None:
         data = _data(path)

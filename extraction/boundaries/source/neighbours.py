@@ -10,7 +10,7 @@ from extraction.boundaries.source.claims import Claimed, Claims, forms
 from extraction.boundaries.source.syntax import HOLE
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_SQL_WORDS = (
+_WORDS = (
     "role",
     "authorization",
     "cascade",
@@ -82,17 +82,22 @@ class Neighbours:
     @cached_property
     def words(self) -> re.Pattern[bytes]:
         """What a string must hold to be looked at: names of the others, and words of SQL and of templates."""
-        names = {word for each in self.others for word in _words(each)}
-        names |= {table for table, owners in self.claims.tables.items() if self.member.name not in owners}
-        return re.compile("|".join([*map(re.escape, sorted(names)), *_SQL_WORDS]).encode(), re.IGNORECASE)
+        names = {word.lower() for each in self.others for word in _words(each)}
+        names |= {table for table in self._tables if not any(name in table for name in names)}
+        return re.compile("|".join([*map(re.escape, sorted(names)), *_WORDS]).encode())
 
     @cached_property
     def tables(self) -> re.Pattern[str] | None:
         """Tables of others where SQL may name them, with those that Django makes for their ManyToManyFields."""
-        names = sorted((name for name in self.claims.tables if self.other(self.claims.tables, name)), key=len)
-        if not names:
-            return None
-        return re.compile(rf"(?<![\w.])(?P<table>{'|'.join(map(re.escape, reversed(names)))})(?:_\w+)?(?!\w)", re.I)
+        by_start: dict[str, list[str]] = {}
+        for name in sorted(self._tables, key=len, reverse=True):
+            start, _, rest = name.partition("_")
+            by_start.setdefault(start, []).append(rest)
+        names = "|".join(
+            rf"{re.escape(start)}(?:{'|'.join(re.escape(f'_{rest}') if rest else '' for rest in ends)})"
+            for start, ends in by_start.items()
+        )
+        return re.compile(rf"(?<![\w.])(?P<table>{names})(?:_\w+)?(?!\w)", re.IGNORECASE) if names else None
 
     @cached_property
     def schemas(self) -> str:
@@ -108,6 +113,10 @@ class Neighbours:
     @cached_property
     def own_settings(self) -> frozenset[str]:
         return frozenset(form.upper() for form, owners in self.claims.forms.items() if self.member.name in owners)
+
+    @cached_property
+    def _tables(self) -> list[str]:
+        return [name for name in self.claims.tables if self.other(self.claims.tables, name)]
 
     @cached_property
     def _own(self) -> re.Pattern[str]:

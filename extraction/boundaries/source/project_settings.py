@@ -26,7 +26,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for match in re.finditer(rf"(?<!\w)(?:{words})(?:_[A-Z0-9_]+)?(?!\w)".encode(), code.data):
         other = owner(neighbours, match[0].decode())
         node = code.at(*match.span()) if other else None
-        if node is not None and (shown := _use(code, node)):
+        if node is not None and (shown := _use(code, neighbours, node)):
             yield Found("E208", other, shown, code.line(node))
 
 
@@ -44,7 +44,7 @@ def owner(neighbours: Neighbours, name: str) -> str:
     return ""
 
 
-def _use(code: Code, node: Node) -> str:
+def _use(code: Code, neighbours: Neighbours, node: Node) -> str:
     """How a name of a setting is used; empty if it is something else of that name."""
     outer = node.parent
     if outer is None:
@@ -52,7 +52,7 @@ def _use(code: Code, node: Node) -> str:
     if node.type == "identifier" and outer.type == "attribute":
         inside = outer.child_by_field_name("object")
         is_last = outer.child_by_field_name("attribute") == node
-        return f"uses {code.shown(outer)}" if is_last and _is_settings(code, inside) else ""
+        return f"uses {code.shown(outer)}" if is_last and _is_settings(code, neighbours, inside) else ""
     if node.type == "identifier" and outer.type == "keyword_argument" and outer.child_by_field_name("name") == node:
         call = code.around(outer) or code.around(node)
         return f"sets {code.text(node)}" if call is not None and code.called(call) in _OVERRIDES else ""
@@ -65,15 +65,16 @@ def _use(code: Code, node: Node) -> str:
         return f"imports {code.text(node)} from {code.text(origin)}" if is_settings and origin is not None else ""
     if node.type == "string_content":
         call = code.around(outer)
-        if call is not None and code.called(call) in _ACCESSORS and _is_settings(code, call.argument(0)):
+        if call is not None and code.called(call) in _ACCESSORS and _is_settings(code, neighbours, call.argument(0)):
             return f"calls {code.shown(call.node)}"
     return ""
 
 
-def _is_settings(code: Code, node: Node | None) -> bool:
-    """Django's, by its import; or a name `settings` that nothing in the file binds, as pytest's fixture."""
+def _is_settings(code: Code, neighbours: Neighbours, node: Node | None) -> bool:
+    """Django's, or a file of them that is no module's; or a `settings` that no import binds, as pytest's fixture."""
     if node is None:
         return False
     if node.type == "identifier" and code.text(node) == "settings" and "settings" not in code.names:
         return True
-    return code.name(node) == "django.conf.settings"
+    name = code.name(node)
+    return name == "django.conf.settings" or (name.endswith(".settings") and neighbours.house.owner(name) is None)

@@ -106,8 +106,7 @@ def said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[Said]:
     for match in _ROLE.finditer(sql):
         role = (match["role"] or match["config"]).strip("\"'")
         if role.lower() not in ("none", "default"):
-            other = neighbours.named(role) or neighbours.other(neighbours.claims.schemas, role)
-            yield Said("E212", other, f"says {_short(match[0])} in SQL", match.start())
+            yield Said("E212", _whose_role(neighbours, role), f"says {_short(match[0])} in SQL", match.start())
     for match in _CASCADE.finditer(sql):
         other = _owner_in(neighbours, match[0])
         yield Said("E213", other, f"says {' '.join(match['verb'].upper().split())} … CASCADE in SQL", match.start())
@@ -199,6 +198,13 @@ def _is_sql(code: Code, text: Text) -> bool:
     if _BEGINS.match(text.value) or _SIGNAL.match(text.value):
         return True
     return any(code.called(call) in RUNS_SQL for call in code.calls_around(text.node))
+
+
+def _whose_role(neighbours: Neighbours, role: str) -> str:
+    """By the schema or the name of a module that a role's name holds: `shop_payments`."""
+    if other := neighbours.other(neighbours.claims.schemas, role):
+        return other
+    return next((other for word in (role, *role.split("_")) if (other := neighbours.named(word))), "")
 
 
 def _owner_in(neighbours: Neighbours, sql: str) -> str:

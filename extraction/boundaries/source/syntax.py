@@ -34,9 +34,10 @@ _PLACES = Query(
     (binary_operator (string)) @joined
     """,
 )
-_BROKEN = Query(_LANGUAGE, "[(ERROR) (MISSING)] @broken")
+_BROKEN = Query(_LANGUAGE, "[(ERROR) (MISSING) (print_statement) (exec_statement)] @broken")
 _FUNCTIONS = Query(_LANGUAGE, "(function_definition name: (identifier) @name)")
 _PARTS = Query(_LANGUAGE, "[(string) (identifier) (call)] @part")
+_OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _DEEPEST = 25
@@ -69,10 +70,11 @@ class Text:
 
 
 class Code:
-    """One file. `module` is its dotted name; `words` tells which of its strings are looked at."""
+    """One file. `module` is its dotted name; `words`, in lower case, tells which of its strings are looked at."""
 
     def __init__(self, data: bytes, module: str, words: re.Pattern[bytes], *, package: str = "") -> None:
         self.data, self.module, self.words = data, module, words
+        self._lower = data.lower()
         self.package = package or module.rpartition(".")[0]
         self.root = _PARSER.parse(data).root_node
         self._places = QueryCursor(_PLACES).captures(self.root)
@@ -81,11 +83,11 @@ class Code:
 
     @cached_property
     def broken(self) -> int:
-        """The first line that is no Python; 0 if there is none."""
-        if not self.root.has_error:
+        """The first line that is no Python; 0 if there is none. The grammar knows statements of Python 2 too."""
+        if not self.root.has_error and not _OLD.search(self.data):
             return 0
         found = QueryCursor(_BROKEN).captures(self.root).get("broken", [])
-        return min((self.line(node) for node in found), default=1)
+        return min((self.line(node) for node in found), default=int(self.root.has_error))
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -105,7 +107,7 @@ class Code:
         for node in self._places.get("joined", ()):
             self._keep(self._whole(node), found, seen)
         for node in self._places.get("string", ()):
-            if node.start_byte not in seen and self.words.search(self.data, node.start_byte, node.end_byte):
+            if node.start_byte not in seen and self.words.search(self._lower, node.start_byte, node.end_byte):
                 self._keep(self._whole(node), found, seen)
         return [found[start] for start in sorted(found)]
 
@@ -194,13 +196,9 @@ class Code:
     def bound(self, name: Node) -> Node | None:
         """What a name is bound to, if that is one thing in the scope in which it is bound."""
         text = self.text(name)
-        if text not in self._bound:
-            return None
-        scopes = [*_functions_around(name), None]
-        for scope in scopes:
-            here = [
-                right for right, of in self._bound[text] if (of.id if of else None) == (scope.id if scope else None)
-            ]
+        bindings = [(right, next(_functions_around(right), None)) for right in self._bound.get(text, ())]
+        for scope in (*_functions_around(name), None) if bindings else ():
+            here = [right for right, function in bindings if function == scope]
             if here:
                 return here[0] if len(here) == 1 else None
             if scope is not None and self._has_parameter(scope, text):
@@ -301,14 +299,14 @@ class Code:
         return found
 
     @cached_property
-    def _bound(self) -> dict[str, list[tuple[Node, Node | None]]]:
-        """What each name is bound to, with the function in which it is."""
-        found: dict[str, list[tuple[Node, Node | None]]] = {}
+    def _bound(self) -> dict[str, list[Node]]:
+        """What each name is bound to, in any scope."""
+        found: dict[str, list[Node]] = {}
         for left in self._places.get("bound", ()):
             assignment = left.parent
             right = assignment.child_by_field_name("right") if assignment is not None else None
             if right is not None:
-                found.setdefault(self.text(left), []).append((right, next(_functions_around(left), None)))
+                found.setdefault(self.text(left), []).append(right)
         return found
 
     @cached_property
@@ -403,7 +401,7 @@ class Code:
         if inside is None or attribute is None or self.text(inside) not in ("self", "cls"):
             return None
         found = self._bound.get(self.text(attribute), [])
-        return self.value(found[0][0], depth + 1) if len(found) == 1 else None
+        return self.value(found[0], depth + 1) if len(found) == 1 else None
 
     def _has_parameter(self, function: Node, name: str) -> bool:
         parameters = function.child_by_field_name("parameters")

@@ -24,9 +24,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             code.take(inner)
             yield Found("E214", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
     for text in code.texts:
-        if text.node.start_byte in code.taken or code.keyword(text.node) not in _KEYWORDS:
+        if text.node.start_byte in code.taken or "." not in text.value:
             continue
-        if other := _owner(code, neighbours, text.node):
+        if (other := _owner(code, neighbours, text.node)) and code.keyword(text.node) in _KEYWORDS:
             code.take(text.node)
             yield Found("E214", other, f"names the task {code.shown(text.node)}", code.line(text.node))
 

@@ -72,6 +72,7 @@ def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> N
         ),
         ("def test(settings):\n    settings.PAYMENT_URL = 1", "uses settings.PAYMENT_URL"),
         ("@override_settings(PAYMENT_URL=1)\ndef test(): ...", "sets PAYMENT_URL"),
+        ("from shop import settings as s\ns.PAYMENT_URL", "uses s.PAYMENT_URL"),
         ("from shop.settings import PAYMENT_URL", "imports PAYMENT_URL from shop.settings"),
     ],
 )

@@ -34,6 +34,11 @@ def test_a_syntax_error_is_reported_with_its_line_and_the_rest_is_still_looked_a
     assert [(each.code, each.line) for each in found] == [("boundaries.E001", 2), ("boundaries.E201", 6)]
 
 
+def test_a_statement_of_python_2_is_no_python(look: Look) -> None:
+    [found] = look("x = 1\nprint x\n")
+    assert (found.code, found.line) == ("boundaries.E001", 2)
+
+
 def test_a_file_that_is_no_text_is_reported_with_its_line(look: Look) -> None:
     [found] = look(b"x = 1\ny = '\xff'\n")
     assert (found.code, found.line) == ("boundaries.E001", 2)

@@ -76,6 +76,7 @@ def test_sql_on_its_own_tables_and_words_that_are_no_sql_are_none(look: Look, so
     "sql",
     [
         "SET ROLE payments",
+        "SET ROLE shop_payments",
         "set local role payments",
         'SET SESSION ROLE "payments"',
         "SET SESSION AUTHORIZATION payments",
