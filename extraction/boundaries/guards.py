@@ -142,7 +142,8 @@ def _report(guard: type[GuardError], module: str, other: str, message: str) -> N
 
 
 def _modules() -> dict[str, dict[str, Any]]:
-    modules: dict[str, dict[str, Any]] = settings.EXTRACTION["modules"]
+    """Empty where the project says nothing: it starts all the same, and what needs modules says what to write."""
+    modules: dict[str, dict[str, Any]] = getattr(settings, "EXTRACTION", {}).get("modules", {})
     return modules
 
 
