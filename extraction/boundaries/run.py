@@ -134,13 +134,21 @@ def _of_project(path: str) -> Layer:
 
 
 def _of_message(message: Any, house: House) -> Finding:
-    """`obj` may be a module's name, or a file."""
-    obj = message.obj
-    path = house.shown(obj) if isinstance(obj, Path) else ""
-    owner = house.owner_of(obj) if isinstance(obj, Path) else None
-    module = obj if obj in house.names else owner.name if owner else ""
+    """Its `obj` tells whose it is: a module's name, which may have a `path` and a `line`, or a file."""
+    obj, path, line = message.obj, "", 0
+    if isinstance(obj, Path):
+        path = house.shown(obj)
+    elif isinstance(obj, str):
+        path, line = str(getattr(obj, "path", "")), int(getattr(obj, "line", 0))
+    owner = house.owner_of(Path(path)) if path else None
     return Finding(
-        path=path, code=message.id or "project", module=module, other="", what=message.msg, instead=message.hint or ""
+        path=path,
+        line=line,
+        code=message.id or "project",
+        module=str(obj) if obj in house.names else owner.name if owner else "",
+        other="",
+        what=message.msg,
+        instead=message.hint or "",
     )
 
 

@@ -1,0 +1,254 @@
+"""Imports of another module are found in every form; what a module may know is not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from extraction.boundaries.findings import Finding
+from extraction.boundaries.imports import findings
+from extraction.boundaries.opening import house_of_project
+from tests.boundaries.conftest import Checkout
+
+SERVICE = "modules/orders/service.py"
+
+
+def shown(found: Finding) -> str:
+    """`modules/orders/service.py:1 E101 orders → payments: imports modules.payments`, without further lines."""
+    code = found.code.rpartition(".")[2]
+    return f"{found.place} {code} {found.module} → {found.other}: {found.what.splitlines()[0]}"
+
+
+def of(checkout: Checkout, cache: Path | None = None) -> list[str]:
+    return sorted(map(shown, findings(checkout.house(cache=cache))))
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("from modules.payments.models import Payment\n", 1),
+        ("import modules.payments.models\n", 1),
+        ("import modules.payments.models as rows\n", 1),
+        ("from ..payments.models import Payment\n", 1),
+        ("from ..payments import models\n", 1),
+        ("from modules.payments.models import *\n", 1),
+        ("def charge():\n    from modules.payments import models\n", 2),
+        ("import typing\nif typing.TYPE_CHECKING:\n    from modules.payments.models import Payment\n", 3),
+        ("try:\n    import modules.payments.models\nexcept ImportError:\n    pass\n", 2),
+        ("from modules.payments.models import (\n    Payment,\n)\n", 1),
+    ],
+)
+def test_an_import_of_another_module_is_found_in_every_form(checkout: Checkout, form: str, line: int) -> None:
+    checkout.write({SERVICE: form})
+    assert of(checkout) == [f"{SERVICE}:{line} E101 orders → payments: imports modules.payments.models"]
+
+
+def test_every_statement_is_told_with_its_line(checkout: Checkout) -> None:
+    checkout.write({SERVICE: "import modules.payments.models\n\ndef f():\n    import modules.payments.models\n"})
+    assert [found.line for found in findings(checkout.house())] == [1, 4]
+
+
+def test_a_module_may_import_its_own_files_the_published_language_and_what_is_nobodys(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            SERVICE: """
+                import json
+                import django.db
+                import helper
+                import modules
+                from contracts import orders, payments
+                from modules.orders import models
+                from . import models
+            """,
+            "modules/orders/models.py": "",
+            "helper.py": "import json\nimport contracts.payments\n",
+        }
+    )
+    assert of(checkout) == []
+
+
+def test_an_import_through_helpers_is_told_with_the_whole_way(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            SERVICE: "import json\nfrom tools import money\n",
+            "tools/__init__.py": "",
+            "tools/money.py": "\nfrom tools.rows import total\n",
+            "tools/rows.py": "from modules.payments.models import Payment\n",
+        }
+    )
+    (found,) = findings(checkout.house())
+    assert shown(found) == f"{SERVICE}:2 E102 orders → payments: reaches payments through tools.money"
+    assert found.what.splitlines()[1] == (f"{SERVICE}:2 → tools/money.py:2 → tools/rows.py:1 → modules.payments.models")
+
+
+@pytest.mark.parametrize("helper", ["helper.py", "modules/helper.py", "modules/__init__.py", "lib/helper.py"])
+def test_a_helper_may_stand_anywhere_beside_the_modules(checkout: Checkout, helper: str) -> None:
+    name = helper.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
+    checkout.write({"lib/__init__.py": "", helper: "import modules.payments.models\n", SERVICE: f"import {name}\n"})
+    assert of(checkout) == [f"{SERVICE}:1 E102 orders → payments: reaches payments through {name}"]
+
+
+def test_helpers_that_know_each_other_do_not_hide_where_they_lead(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            SERVICE: "import a\n",
+            "a.py": "import b\n",
+            "b.py": "import a\nimport c\n",
+            "c.py": "import b\nimport modules.payments.models\n",
+        }
+    )
+    assert of(checkout) == [f"{SERVICE}:1 E102 orders → payments: reaches payments through a"]
+
+
+def test_what_composes_the_modules_may_know_them_all(checkout: Checkout) -> None:
+    checkout.write(
+        {"shop/__init__.py": "", "shop/wiring.py": "import modules.orders.service, modules.payments.models\n"}
+    )
+    assert of(checkout) == []
+    checkout.write({SERVICE: "import shop.wiring\n"})
+    assert of(checkout) == [f"{SERVICE}:1 E102 orders → payments: reaches payments through shop.wiring"]
+
+
+def test_a_way_through_a_third_module_is_that_ones_breach(checkout: Checkout) -> None:
+    checkout.write(
+        {SERVICE: "import modules.users.models\n", "modules/users/models.py": "import modules.payments.models\n"}
+    )
+    assert of(checkout) == [
+        f"{SERVICE}:1 E101 orders → users: imports modules.users.models",
+        "modules/users/models.py:1 E101 users → payments: imports modules.payments.models",
+    ]
+
+
+def test_a_published_file_knows_plain_values_alone(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            "contracts/payments.py": """\
+                import typing
+                from uuid import UUID
+                import msgspec
+                from contracts.orders import Order
+                from contracts import orders
+                from django.db import models
+                from modules.payments.models import Payment
+                from contracts.runtime import calls
+                if typing.TYPE_CHECKING:
+                    import shop
+            """,
+            "contracts/runtime/__init__.py": "",
+            "contracts/runtime/calls.py": "import django\n",
+            "shop/__init__.py": "",
+        }
+    )
+    said = "into the published language"
+    assert of(checkout) == [
+        f"contracts/payments.py:10 E103 contracts.payments → shop: imports shop {said}",
+        f"contracts/payments.py:6 E103 contracts.payments → django: imports django {said}",
+        f"contracts/payments.py:7 E103 contracts.payments → payments: imports modules.payments.models {said}",
+        f"contracts/payments.py:8 E103 contracts.payments → contracts: imports contracts.runtime.calls {said}",
+    ]
+
+
+LINTED = """
+[tool.importlinter]
+root_packages = ["modules", "contracts"]
+
+[[tool.importlinter.contracts]]
+name = "Modules do not know each other"
+type = "independence"
+modules = ["modules.*"]
+
+[[tool.importlinter.contracts]]
+name = "A service knows no views"
+type = "layers"
+containers = ["modules.orders"]
+layers = ["views", "service"]
+exhaustive = true
+"""
+
+
+def test_a_contract_of_import_linter_is_held_and_what_is_known_is_not_told_again(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            "pyproject.toml": LINTED,
+            "modules/orders/views.py": "",
+            SERVICE: "import modules.payments.models\nfrom modules.orders import views\n",
+        }
+    )
+    assert of(checkout) == [
+        f"{SERVICE}:1 E101 orders → payments: imports modules.payments.models",
+        f'{SERVICE}:2 E104 orders → orders: breaks "A service knows no views": modules.orders.service reaches '
+        "modules.orders.views",
+    ]
+
+
+def test_a_file_on_no_layer_breaks_an_exhaustive_contract_there(checkout: Checkout) -> None:
+    checkout.write({"pyproject.toml": LINTED, "modules/orders/views.py": "", "modules/orders/stray.py": ""})
+    assert of(checkout) == [
+        'modules/orders/stray.py:1 E104 orders → : breaks "A service knows no views": modules.orders.stray is on none '
+        "of its layers"
+    ]
+
+
+def test_a_contract_that_cannot_be_held_is_a_finding_where_it_stands(checkout: Checkout) -> None:
+    checkout.write({"pyproject.toml": LINTED})  # there are no views
+    (found,) = findings(checkout.house())
+    assert (found.place, found.code) == ("pyproject.toml:11", "boundaries.E104")
+    assert "views" in found.what
+    checkout.write({"pyproject.toml": "[tool.importlinter"})
+    (found,) = findings(checkout.house())
+    assert found.path == "pyproject.toml"
+    assert "cannot be read" in found.what
+
+
+def test_a_syntax_error_is_told_and_the_other_files_are_read(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            SERVICE: "import modules.payments.models\nimport modules.payments.broken\n",
+            "modules/payments/broken.py": "x = 1\ndef f(:\n",
+            "modules/orders/latin.py": b"name = 'caf\xe9'\n",
+        }
+    )
+    assert of(checkout) == [
+        "modules/orders/latin.py E001 orders → : cannot be read: not UTF-8 (invalid utf-8 sequence of 1 bytes from "
+        "index 11); what it imports is not known",
+        f"{SERVICE}:1 E101 orders → payments: imports modules.payments.models",
+        f"{SERVICE}:2 E101 orders → payments: imports modules.payments",
+        "modules/payments/broken.py:2 E001 payments → : cannot be read: a syntax error; what it imports is not known",
+    ]
+
+
+def test_syntax_that_this_python_does_not_know_is_read(checkout: Checkout) -> None:
+    newer = "type Pair[T] = tuple[T, T]\ndef f[T](x: T) -> str:\n    return f'{x!r:{'>'}{10}} {'a' 'b'}'\n"
+    with pytest.raises(SyntaxError):
+        compile(newer, "newer", "exec")
+    checkout.write({SERVICE: newer + "from modules.payments import models\n"})
+    assert of(checkout) == [f"{SERVICE}:4 E101 orders → payments: imports modules.payments.models"]
+
+
+def test_what_this_process_imported_under_the_same_name_is_not_looked_at(checkout: Checkout) -> None:
+    assert "modules.orders" in sys.modules, "the shop's own, which stands elsewhere"
+    checkout.write({SERVICE: "import modules.payments.models\n"})
+    assert of(checkout) == [f"{SERVICE}:1 E101 orders → payments: imports modules.payments.models"]
+    assert list(findings(house_of_project())) == [], "and afterwards the shop's is"
+
+
+def test_what_was_kept_is_read_again_after_a_change(checkout: Checkout, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert of(checkout, kept) == []
+    checkout.write({SERVICE: "import modules.payments.models\n"})
+    assert len(of(checkout, kept)) == 1
+    checkout.write({"beside.py": "", SERVICE: "\n"})  # other packages, so other files in the cache
+    assert of(checkout, kept) == []
+    (checkout.root / "beside.py").unlink()
+    assert of(checkout, kept) == [], "what was kept before `beside` was there is not taken for new"
+    assert any(kept.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(checkout: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    checkout.write({SERVICE: "import modules.payments.models\n"})
+    assert len(of(checkout, tmp_path / "file" / "kept")) == 1
+
+
+def test_the_shop_has_none() -> None:
+    assert [shown(found) for found in findings(house_of_project())] == []
