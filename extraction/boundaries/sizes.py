@@ -42,7 +42,7 @@ def sizes_of(module: project.Module) -> tuple[Size, ...]:
             found = connection.connection.execute(_queries("sizes"), {"schema": module.schema, "only": only}).fetchall()
     except (DatabaseError, InterfaceError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Unread(f"database {module.alias!r} does not answer: {reason}") from error
+        raise Unread(f"the database does not answer: {reason}") from error
     if not found:
         raise Unread(
             f"schema {module.schema} has no table of {module.name} yet; run: manage.py migrate --database "

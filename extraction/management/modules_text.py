@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from extraction.boundaries.canvas import Canvas, Catalogue, Edge
+from extraction.boundaries.canvas import REST, Canvas, Catalogue, Edge
 from extraction.boundaries.sizes import Size, size
 from extraction.placement.where import Place
 
@@ -93,8 +93,9 @@ def _offer(canvas: Canvas, catalogue: Catalogue) -> Iterator[str]:
     )
     yield from _titled("Hears", canvas.offer.hears)
     for hearing in canvas.offer.hears:
-        yield from _item(hearing.event)
-        yield from _item(f"as {hearing.name}{f', in {hearing.handler}' if hearing.handler else ''}", indent=6)
+        yield from _item(f"{hearing.event} → {hearing.name}")
+        if hearing.handler:
+            yield from _item(hearing.handler, indent=6)
 
 
 def _owned(canvas: Canvas, found: Found) -> Iterator[str]:
@@ -117,12 +118,13 @@ def _edges(title: str, verb: str, what: str, edges: list[tuple[str, str, Edge]])
         return
     yield from ("", title)
     rows = [("who", verb, what, "where" if verb == "asks" else "heard as")]
-    rows += [(one, other, edge.what or "?", ", ".join(edge.places)) for one, other, edge in sorted(edges, key=_first)]
+    for one, other, edge in sorted(edges, key=_first):
+        rows.append(("(the rest)" if one == REST else one, other, edge.what or "?", ", ".join(edge.places)))
     yield from _aligned(rows)
 
 
-def _first(edge: tuple[str, str, Edge]) -> tuple[str, str]:
-    return edge[:2]
+def _first(edge: tuple[str, str, Edge]) -> tuple[bool, str, str]:
+    return edge[0] == REST, edge[0], edge[1]
 
 
 def _by(verb: str, edges: Iterable[Edge]) -> Iterator[str]:
