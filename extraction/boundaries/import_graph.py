@@ -4,6 +4,7 @@ A file that cannot be parsed is left out and told; what it imports is not known,
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from extraction.boundaries.findings import Skipped
 from extraction.boundaries.house import House
 
 MOST_UNREADABLE = 50
+_log = logging.getLogger("grimp")
 _FILE_OF_ERROR = re.compile(r"Failed to decode file (.+) as UTF-8: (.+)", re.DOTALL)
 
 
@@ -46,6 +48,7 @@ class Imports:
     packages: tuple[str, ...]
     """At the top, all of whose modules it holds."""
     unreadable: tuple[Unreadable, ...] = field(default=())
+    _files: dict[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def of(self) -> dict[str, list[str]]:
@@ -65,9 +68,11 @@ class Imports:
 
     def file(self, module: str) -> str:
         """Of a module, from the root."""
-        at = self.house.directory(module)
-        single = at.with_name(f"{at.name}.py")
-        return self.house.shown(single if single.is_file() else at / "__init__.py")
+        if module not in self._files:  # a way through helpers passes the same ones again and again
+            at = self.house.directory(module)
+            single = at.with_name(f"{at.name}.py")
+            self._files[module] = self.house.shown(single if single.is_file() else at / "__init__.py")
+        return self._files[module]
 
 
 def read(
@@ -161,14 +166,16 @@ class _Readable(ModuleFinder):
 
 @contextmanager
 def _reading(root: Path) -> Iterator[_Readable]:
-    """grimp's finders are of the process; they are put back."""
-    before = settings.PACKAGE_FINDER, settings.MODULE_FINDER
+    """grimp's finders are of the process; they are put back. It would log every file that it keeps."""
+    finders, level = (settings.PACKAGE_FINDER, settings.MODULE_FINDER), _log.level
     finder = _Readable()
     settings.configure(PACKAGE_FINDER=_AtRoot(root), MODULE_FINDER=finder)
+    _log.setLevel(logging.WARNING)
     try:
         yield finder
     finally:
-        settings.configure(PACKAGE_FINDER=before[0], MODULE_FINDER=before[1])
+        settings.configure(PACKAGE_FINDER=finders[0], MODULE_FINDER=finders[1])
+        _log.setLevel(level)
 
 
 def _unreadable(error: SourceSyntaxError | UnicodeError) -> Unreadable | None:
