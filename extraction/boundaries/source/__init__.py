@@ -76,6 +76,7 @@ def _in_file(path: Path, neighbours: Neighbours) -> set[Found]:
         data = read(path)
     except Unreadable as error:
         return {Found("E001", "", f"cannot be read: {error}", error.line)}
+    judged: Iterable[Found]
     if path.suffix == ".py":
         code = _code(path, data, neighbours)
         accepted, judged = acceptances(data, code.in_comment), _in_python(code, neighbours)

@@ -19,7 +19,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         return
     for call in code.calls(*_CALLS):
         given = call.positional[0] if call.positional else None
-        if (value := code.value(given)) and (other := neighbours.other(aliases, value)):
+        if (name := code.value(given)) and (other := neighbours.other(aliases, name)):
             yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
     for value, inner in code.subscripts("connections", "databases"):
         if (name := code.value(inner)) and (other := neighbours.other(aliases, name)):

@@ -25,10 +25,11 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for text in code.texts:
         if not (other := neighbours.named(text.value)) or code.keyword(text.node) != "app_label":
             continue
-        if (call := code.around(text.node)) is None:
+        within = code.around(text.node)
+        if within is None:
             yield Found("E205", other, f"says app_label = {code.shown(text.node)}", code.line(text.node))
-        elif code.called(call) not in _CALLS:
-            yield Found("E205", other, f"calls {code.shown(call.node)}", code.line(text.node))
+        elif code.called(within) not in _CALLS:
+            yield Found("E205", other, f"calls {code.shown(within.node)}", code.line(text.node))
 
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:

@@ -40,7 +40,7 @@ _PARTS = Query(_LANGUAGE, "[(string) (identifier) (call)] @part")
 _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
 _SPACE = re.compile(r"\s+")
-_DEEPEST = 25
+_DEEPEST = 100
 _SHOWN = 90
 
 
@@ -78,6 +78,7 @@ class Code:
         self.package = package or module.rpartition(".")[0]
         self.root = _PARSER.parse(data).root_node
         self._places = QueryCursor(_PLACES).captures(self.root)
+        self._open: set[int] = set()
         self.taken: set[int] = set()
         """Where strings begin that a rule has judged already."""
 
@@ -104,8 +105,12 @@ class Code:
         """The strings that hold one of the words, and those that are put together of several; no docstrings."""
         found: dict[int, Text] = {}
         seen: set[int] = set()
-        for node in self._places.get("joined", ()):
-            self._keep(self._whole(node), found, seen)
+        end = 0
+        for node in sorted(self._places.get("joined", ()), key=lambda node: (node.start_byte, -node.end_byte)):
+            if node.end_byte > end:
+                whole = self._whole(node)
+                self._keep(whole, found, seen)
+                end = whole.end_byte
         for node in self._places.get("string", ()):
             if node.start_byte not in seen and self.words.search(self._lower, node.start_byte, node.end_byte):
                 self._keep(self._whole(node), found, seen)
@@ -179,19 +184,15 @@ class Code:
                 return self.value(inner[0], depth + 1) if inner else None
             case "binary_operator":
                 return self._of_operator(node, depth)
-            case "call":
-                return self._of_call(node, depth)
-            case "identifier":
+            case "call" | "identifier" | "attribute":
                 return self._of_name(node, depth)
-            case "attribute":
-                return self._of_attribute(node, depth)
         return None
 
     def take(self, node: Node | None) -> None:
         """Mark the string, or the string that a name stands for, as judged."""
         while node is not None and node.start_byte not in self.taken:
             self.taken.add(node.start_byte)
-            node = self.bound(node) if node.type == "identifier" else None
+            node = self._meant(node)
 
     def bound(self, name: Node) -> Node | None:
         """What a name is bound to, if that is one thing in the scope in which it is bound."""
@@ -324,10 +325,10 @@ class Code:
         if node.start_byte in seen:
             return
         value = self.value(node)
+        seen.update(part.start_byte for part in _strings(node))
         if value is None or (node.parent is not None and node.parent.type == "expression_statement"):
             return
         found[node.start_byte] = Text(node, value)
-        seen.update(part.start_byte for part in _strings(node))
 
     def _whole(self, node: Node) -> Node:
         """With all that is joined to a string by standing beside it or by `+`."""
@@ -375,33 +376,41 @@ class Code:
             return None
         return (HOLE if left is None else left) + (HOLE if right is None else right)
 
-    def _of_call(self, node: Node, depth: int) -> str | None:
-        function = node.child_by_field_name("function")
-        if function is None:
-            return None
-        if function.type == "identifier":
-            return self.value(self._returned.get(self.text(function)), depth + 1)
-        attribute = function.child_by_field_name("attribute") if function.type == "attribute" else None
-        if attribute is not None and self.text(attribute) == "format":
-            inner = self.value(function.child_by_field_name("object"), depth + 1)
-            return None if inner is None else re.sub(r"\{[^{}]*\}", HOLE, inner)
-        return None
-
     def _of_name(self, node: Node, depth: int) -> str | None:
         text = self.text(node)
-        if text == "__name__":
-            return self.module
-        if text == "__package__":
-            return self.package
-        return self.value(self.bound(node), depth + 1)
+        if text in ("__name__", "__package__"):
+            return self.module if text == "__name__" else self.package
+        function = node.child_by_field_name("function")
+        if function is not None and function.type == "attribute":
+            attribute = function.child_by_field_name("attribute")
+            if attribute is not None and self.text(attribute) == "format":
+                inner = self.value(function.child_by_field_name("object"), depth + 1)
+                return None if inner is None else re.sub(r"\{[^{}]*\}", HOLE, inner)
+        return self._followed(self._meant(node), depth)
 
-    def _of_attribute(self, node: Node, depth: int) -> str | None:
-        """`self.KEY` and `cls.KEY`: bound once in the whole file."""
+    def _meant(self, node: Node) -> Node | None:
+        """What a name is bound to, what a call returns, or `self.KEY` and `cls.KEY` if the file binds them once."""
+        if node.type == "identifier":
+            return self.bound(node)
+        if node.type == "call":
+            function = node.child_by_field_name("function")
+            is_plain = function is not None and function.type == "identifier"
+            return self._returned.get(self.text(function)) if is_plain and function is not None else None
         inside, attribute = node.child_by_field_name("object"), node.child_by_field_name("attribute")
         if inside is None or attribute is None or self.text(inside) not in ("self", "cls"):
             return None
         found = self._bound.get(self.text(attribute), [])
-        return self.value(found[0], depth + 1) if len(found) == 1 else None
+        return found[0] if len(found) == 1 else None
+
+    def _followed(self, node: Node | None, depth: int) -> str | None:
+        """The value of what a name stands for; of a name that stands for itself, none."""
+        if node is None or node.id in self._open:
+            return None
+        self._open.add(node.id)
+        try:
+            return self.value(node, depth + 1)
+        finally:
+            self._open.discard(node.id)
 
     def _has_parameter(self, function: Node, name: str) -> bool:
         parameters = function.child_by_field_name("parameters")
@@ -447,10 +456,12 @@ def _functions_around(node: Node) -> Iterator[Node]:
 
 def _strings(node: Node) -> Iterator[Node]:
     """Of a string, a sum or a group, with itself."""
-    yield node
-    if node.type in ("concatenated_string", "parenthesized_expression", "binary_operator"):
-        for part in node.named_children:
-            yield from _strings(part)
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if part.type in ("concatenated_string", "parenthesized_expression", "binary_operator"):
+            waiting += part.named_children
 
 
 def _unescaped(body: bytes, *, raw: bool) -> str:

@@ -83,6 +83,15 @@ def test_directories_that_lead_back_to_themselves_and_links_to_nothing_are_passe
     assert codes(look(BREACH)) == ["E201"]
 
 
+def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
+    circle = "A = B + 'x'\nB = A + 'y'\n\n\ndef fib(n):\n    return fib(n - 1) + fib(n - 2)\n\n\nimport_module(A)\n"
+    deep = " + ".join(["'x'"] * 3000)
+    nested = "(" * 300 + "'x'" + ")" * 300
+    source = f"{circle}import_module(fib(3))\nx = {deep}\nimport_module({deep})\ny = {nested}\n{BREACH}\n"
+    found = [each.code for each in look(source) if each.other]
+    assert found == ["boundaries.E201"]
+
+
 def test_a_module_of_one_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "orders.py").write_text('import_module("payments.models")\n')
     (tmp_path / "payments.py").write_text("")
