@@ -1,7 +1,7 @@
 """The modules for a terminal, 80 columns wide."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from extraction.boundaries.canvas import REST, Canvas, Catalogue, Edge
@@ -157,7 +157,7 @@ def _rows(sizes: Iterable[Size]) -> str:
     return "?" if None in known else f"~{sum(rows for rows in known if rows):,}"
 
 
-def _aligned(rows: list[tuple[str, ...]], *, right: int = 0) -> Iterator[str]:
+def _aligned(rows: Sequence[tuple[str, ...]], *, right: int = 0) -> Iterator[str]:
     """Columns as wide as they need to be, the last `right` of them flush right; what is too long for the last one goes
     on below."""
     if not rows:
