@@ -47,7 +47,7 @@ class Definition:
 def definitions() -> dict[str, Definition]:
     """Every module's definition, by module name."""
     names = sorted(info.name for info in pkgutil.iter_modules(contracts.__path__) if not info.ispkg)
-    return {name: _read(name) for name in names}
+    return {name: definition_of(name, import_module(f"contracts.{name}")) for name in names}
 
 
 @cache
@@ -74,8 +74,8 @@ def module_of(dotted: str) -> str:
     return dotted.split(".", 1)[0]
 
 
-def _read(name: str) -> Definition:
-    file = import_module(f"contracts.{name}")
+def definition_of(name: str, file: Any) -> Definition:
+    """What a definition file says, given as the module that it is when imported. Raises AttributeError, TypeError."""
     protocol: type = file.CONTRACT
     methods = {
         attribute: _method(name, attribute, function, safe_to_repeat=attribute in file.READS)
@@ -101,7 +101,13 @@ def _method(module: str, name: str, function: Callable[..., Any], *, safe_to_rep
         field = (parameter.name, hints[parameter.name])
         fields.append(field if parameter.default is parameter.empty else (*field, parameter.default))
     parameters = msgspec.defstruct(
-        f"{module}_{name}", fields, frozen=True, kw_only=True, forbid_unknown_fields=True, namespace={}
+        f"{module}_{name}",
+        fields,
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,  # an owner of an earlier release refuses a parameter that it does not know
+        namespace={},
     )
     return Method(
         contract=module, name=name, parameters=parameters, returns=hints["return"], safe_to_repeat=safe_to_repeat
