@@ -17,6 +17,7 @@ def wire() -> None:
         unit=settings.UNIT,
         strict=settings.CONTRACTS_STRICT,
         modules=frozenset(settings.MODULES),
+        urls={module: tuple(of["urls"]) for module, of in settings.EXTRACTION["modules"].items()},
         resolve=resolver(),
         at_home=lambda module: where.place_now(module).here,
         operation=Operation,

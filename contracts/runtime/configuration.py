@@ -1,6 +1,6 @@
 """What the composition root hands to the runtime. The runtime imports no module and no tooling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -68,6 +68,8 @@ class Configuration:
     """Encode and decode local calls too, so that what would fail remotely fails here."""
     modules: frozenset[str] = frozenset()
     """Modules installed in this unit; each has a database alias of its own name."""
+    urls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Under which prefixes each of them answers HTTP: `/api/orders/`."""
     resolve: Callable[[str], Remote | None] = _everything_is_here
     """None when the module answers in this process."""
     at_home: Callable[[str], bool] = _always_at_home
