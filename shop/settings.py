@@ -146,6 +146,7 @@ EXTRACTION: dict[str, Any] = {
     "published": [
         f"contracts.{path.stem}" for path in sorted((BASE_DIR / "contracts").glob("*.py")) if path.name != "__init__.py"
     ],
+    "layers": ["contracts.runtime.gate.broken"],
     "cache": STATE_DIR / "cache",
 }
 
