@@ -7,8 +7,8 @@ from pg_catalog.pg_database d where d.datname = current_database()
 
 -- name: careful
 -- Nothing is found by an unqualified name, so that every name is written with its schema.
-select set_config('search_path', '', true), set_config('statement_timeout', %(timeout)s, true),
-       set_config('lock_timeout', %(timeout)s, true)
+select set_config('search_path', '', true) as path, set_config('statement_timeout', %(timeout)s, true) as statement,
+       set_config('lock_timeout', %(timeout)s, true) as lock
 
 -- name: foreign_keys
 -- Between tables of two modules; and from a module's schema to a table of none, which cannot leave with it.

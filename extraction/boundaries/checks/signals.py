@@ -43,11 +43,10 @@ def findings(house: House) -> Iterator[Finding]:
 def _signals(house: House) -> Iterator[tuple[str, Signal, Member | None]]:
     """Each with the module that made it: the only one in whose code it is found, for a signal does not tell."""
     found: dict[int, tuple[str, Signal, set[str]]] = {}
-    for name, module in sorted(sys.modules.items()):
-        owner = house.owner(name)
-        if owner is None and not name.endswith("signals"):
-            continue
-        for attribute, value in list(getattr(module, "__dict__", {}).items()):
+    owners = {name: house.owner(name) for name in list(sys.modules)}
+    named = {name: owner for name, owner in owners.items() if owner or name.endswith("signals")}
+    for name, owner in sorted(named.items(), key=lambda each: (each[1] is not None, each[0])):
+        for attribute, value in list(getattr(sys.modules[name], "__dict__", {}).items()):
             if issubclass(type(value), Signal):  # isinstance would wake a lazy object
                 said = attribute if name == "django.db.models.signals" else f"{name}.{attribute}"
                 found.setdefault(id(value), (said, value, set()))[2].add(owner.name if owner else "")
