@@ -106,9 +106,9 @@ def _is_settled(code: Code, neighbours: Neighbours, call: Call, dotted: str | No
 
 
 def _of_setting(code: Code, node: Node) -> bool:
-    """`settings.X`, `settings.X["y"]`, `settings.X.get("y") or DEFAULT`: the composition root has chosen it."""
+    """`settings.X`, `settings.X["y"]`, `settings.X.get("y") or DEFAULT`, one of them: the composition root chose it."""
     if node.type == "identifier":
-        bound = code.bound(node)
+        bound = code.bound(node) or code.looped(node)
         return bound is not None and bound.type != "identifier" and _of_setting(code, bound)
     if node.type == "boolean_operator":
         sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))

@@ -1,6 +1,7 @@
 """Settings of another module: those that begin with its name, in singular or plural.
 
-Django's own settings are nobody's, and so is a setting that begins with this module's name.
+Django's own settings are nobody's, and so are those that begin as one of Django's does: `EMAIL_…` says nothing of a
+module `email`. A setting that begins with this module's name is its own.
 """
 
 import re
@@ -14,6 +15,7 @@ from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import Code
 
 _OF_DJANGO = frozenset(name for name in dir(global_settings) if name.isupper())
+_STARTS_OF_DJANGO = frozenset(name.partition("_")[0] for name in _OF_DJANGO)
 _ACCESSORS = {"getattr", "hasattr", "setattr", "delattr"}
 _OVERRIDES = {"override_settings", "settings", "modify_settings"}
 _NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
@@ -39,7 +41,7 @@ def owner(neighbours: Neighbours, name: str) -> str:
         start = "_".join(parts[:end])
         if start in neighbours.own_settings:
             return ""
-        if other := neighbours.settings.get(start, ""):
+        if (other := neighbours.settings.get(start, "")) and start not in _STARTS_OF_DJANGO:
             return other
     return ""
 

@@ -206,6 +206,20 @@ class Code:
                 return None
         return None
 
+    def looped(self, name: Node) -> Node | None:
+        """What a name runs through: of the loop or the comprehension around it."""
+        outer = name.parent
+        while outer is not None:
+            loops = [outer] if outer.type == "for_statement" else []
+            if outer.type.endswith("_comprehension") or outer.type == "generator_expression":
+                loops = [part for part in outer.named_children if part.type == "for_in_clause"]
+            for loop in loops:
+                left = loop.child_by_field_name("left")
+                if left is not None and self.text(left) == self.text(name):
+                    return loop.child_by_field_name("right")
+            outer = outer.parent
+        return None
+
     def is_bound(self, name: str) -> bool:
         """Whether the file gives a name a meaning of its own: a function, an assignment, an import."""
         own = name in self.names or name in self._bound

@@ -1,5 +1,5 @@
-"""The fixture of these tests."""
+"""The fixtures of these tests."""
 
-from tests.boundaries.source.looking import look
+from tests.boundaries.source.looking import look, street
 
-__all__ = ["look"]
+__all__ = ["look", "street"]

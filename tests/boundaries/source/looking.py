@@ -33,15 +33,26 @@ FILES = {
 Look = Callable[..., list[Finding]]
 
 
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the house, in which a test may put more as long as it takes it away again."""
+    root = tmp_path_factory.mktemp("street")
+    for path, content in FILES.items():
+        _write(root / path, content)
+    return root
+
+
 @pytest.fixture
-def look(tmp_path: Path) -> Look:
+def look(street: Path) -> Look:
     """Findings of a source text that stands in shop/orders, as service.py unless a name is given."""
 
     def findings_of(source: str | bytes, name: str = "service.py") -> list[Finding]:
-        for path, content in FILES.items():
-            _write(tmp_path / path, content)
-        _write(tmp_path / "shop/orders" / name, source)
-        return list(findings(house(tmp_path)))
+        path = street / "shop/orders" / name
+        _write(path, source)
+        try:
+            return list(findings(house(street)))
+        finally:
+            path.unlink()
 
     return findings_of
 

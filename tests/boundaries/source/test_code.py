@@ -97,6 +97,8 @@ def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
         "from django.conf import settings\nimport_string(settings.ORDERS_BACKEND)",
         'from django.conf import settings\nimport_string(settings.ORDERS["backend"])',
         'from django.conf import settings\nimport_string(settings.ORDERS.get("backend") or DEFAULT)\nDEFAULT = "a.b"',
+        "from django.conf import settings\nfor path in settings.PLUGINS:\n    import_string(path)",
+        "from django.conf import settings\nplugins = [import_string(path) for path in settings.PLUGINS]",
         'from django.conf import settings\npath = getattr(settings, "ORDERS_BACKEND", None)\nimport_string(path)',
     ],
 )

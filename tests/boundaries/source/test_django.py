@@ -1,7 +1,11 @@
 """URLs, commands, settings, caches, tasks and databases of another module."""
 
+from pathlib import Path
+
 import pytest
 
+from extraction.boundaries.house import House, Member
+from extraction.boundaries.source import findings
 from tests.boundaries.source.looking import Look, codes
 
 
@@ -96,6 +100,15 @@ def test_a_setting_of_another_module_is_found(look: Look, source: str, what: str
 )
 def test_a_setting_of_its_own_is_none(look: Look, source: str) -> None:
     assert not look(source)
+
+
+def test_a_setting_that_begins_as_one_of_django_says_nothing_of_a_module(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text(
+        "from django.conf import settings\nsettings.EMAIL_HOST\nsettings.EMAIL_SENDER\n"
+    )
+    (tmp_path / "email.py").write_text("")
+    members = tuple(Member(name=name, packages=(name,), labels=(name,)) for name in ("orders", "email"))
+    assert not list(findings(House(tmp_path, members)))
 
 
 CACHE = "from django.core.cache import cache\n"

@@ -1,6 +1,5 @@
 """What is read, how, and what a comment accepts."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -73,14 +72,19 @@ def test_a_breach_behind_a_byte_order_mark_or_a_coding_cookie_is_found(look: Loo
 
 
 def test_directories_that_lead_back_to_themselves_and_links_to_nothing_are_passed_over(
-    look: Look, tmp_path: Path
+    look: Look, street: Path
 ) -> None:
-    folder = tmp_path / "shop/orders/loop"
-    folder.mkdir(parents=True)
-    os.symlink(tmp_path / "shop/orders", folder / "again")
-    os.symlink(folder / "self.py", folder / "self.py")
-    os.symlink(tmp_path / "nowhere.py", folder / "gone.py")
-    assert codes(look(BREACH)) == ["E201"]
+    folder = street / "shop/orders/loop"
+    folder.mkdir()
+    (folder / "again").symlink_to(street / "shop/orders")
+    (folder / "self.py").symlink_to(folder / "self.py")
+    (folder / "gone.py").symlink_to(street / "nowhere.py")
+    try:
+        assert codes(look(BREACH)) == ["E201"]
+    finally:
+        for each in folder.iterdir():
+            each.unlink()
+        folder.rmdir()
 
 
 def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
