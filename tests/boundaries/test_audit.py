@@ -327,7 +327,7 @@ def test_what_is_said_to_mend_a_privilege_does(town: Town) -> None:
     for _ in range(2):  # what comes by a membership is seen to be there until that is gone
         for each in town.audit()[0]:
             said = each.instead.removeprefix("run: ").removeprefix("keep the id as a plain value: ")
-            town.admin.execute(said.partition(";")[0])  # type: ignore[call-overload]
+            town.admin.execute(said.partition(";")[0])
     assert town.said() == []
 
 

@@ -85,7 +85,7 @@ def databases_of(house: House, left_out: LeftOut) -> Iterator[list[Database]]:
         for alias in sorted({member.alias for member in house.members if member.alias}):
             try:
                 connection = stack.enter_context(_connection(alias))
-                found = connection.execute(_queries("server")).fetchone()
+                found: Any = connection.execute(_queries("server")).fetchone()
             except (psycopg.Error, _Unreadable) as error:
                 left_out.add(alias, error)
                 continue
@@ -142,7 +142,7 @@ def _connection(alias: str) -> Iterator[Connection[Any]]:
     if wrapper.vendor != "postgresql":
         raise _Unreadable(f"no PostgreSQL ({wrapper.vendor}); other catalogs are not read")
     try:
-        given: dict[str, Any] = wrapper.get_connection_params()  # type: ignore[attr-defined]
+        given: dict[str, Any] = wrapper.get_connection_params()
     except ImproperlyConfigured as error:
         raise _Unreadable(error) from None
     ours = ("cursor_factory", "context", "prepare_threshold", "row_factory", "autocommit")
