@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from grimp.application.config import settings
 
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.imports import findings
-from extraction.boundaries.opening import house_of_project
-from tests.boundaries.conftest import Checkout
+from extraction.boundaries.opening import house_at, house_of_project
+from tests.boundaries.conftest import MODULES, Checkout
 
 SERVICE = "modules/orders/service.py"
 
@@ -148,6 +149,20 @@ def test_a_published_file_knows_plain_values_alone(checkout: Checkout) -> None:
     ]
 
 
+def test_a_module_may_publish_a_package_of_its_own(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            SERVICE: "import modules.payments.public\n",
+            "modules/payments/public.py": "import json\nimport modules.payments.models\n",
+        }
+    )
+    house = house_at(checkout.root, modules=MODULES, published=["modules.payments.public"])
+    assert [shown(found) for found in findings(house)] == [
+        "modules/payments/public.py:2 E103 modules.payments.public → payments: imports modules.payments.models into "
+        "the published language"
+    ]
+
+
 LINTED = """
 [tool.importlinter]
 root_packages = ["modules", "contracts"]
@@ -179,6 +194,22 @@ def test_a_contract_of_import_linter_is_held_and_what_is_known_is_not_told_again
         f'{SERVICE}:2 E104 orders → orders: breaks "A service knows no views": modules.orders.service reaches '
         "modules.orders.views",
     ]
+
+
+def test_import_linter_sees_the_packages_that_the_project_names_to_it(checkout: Checkout) -> None:
+    checkout.write(
+        {
+            "pyproject.toml": LINTED,
+            "modules/orders/views.py": "",
+            SERVICE: "import tools\n",
+            "tools.py": "import modules.orders.views\n",
+        }
+    )
+    assert of(checkout) == []
+    named = LINTED.replace('"contracts"]', '"contracts", "tools"]')
+    checkout.write({"pyproject.toml": named, "tools.py": "", "tools/__init__.py": "import modules.orders.views\n"})
+    (checkout.root / "tools.py").unlink()
+    assert [found.code for found in findings(checkout.house())] == ["boundaries.E104"]
 
 
 def test_a_file_on_no_layer_breaks_an_exhaustive_contract_there(checkout: Checkout) -> None:
@@ -229,7 +260,9 @@ def test_what_this_process_imported_under_the_same_name_is_not_looked_at(checkou
     assert "modules.orders" in sys.modules, "the shop's own, which stands elsewhere"
     checkout.write({SERVICE: "import modules.payments.models\n"})
     assert of(checkout) == [f"{SERVICE}:1 E101 orders → payments: imports modules.payments.models"]
+    finders = settings.PACKAGE_FINDER, settings.MODULE_FINDER
     assert list(findings(house_of_project())) == [], "and afterwards the shop's is"
+    assert finders == (settings.PACKAGE_FINDER, settings.MODULE_FINDER)
 
 
 def test_what_was_kept_is_read_again_after_a_change(checkout: Checkout, tmp_path: Path) -> None:

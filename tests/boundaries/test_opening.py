@@ -32,12 +32,13 @@ def test_the_shop_is_opened_from_its_setting() -> None:
 
 
 def test_a_label_is_the_apps_own_and_a_team_is_the_modules(settings: Settings) -> None:
-    settings.EXTRACTION = {"modules": {"carrier": module("contracts.runtime", "django.contrib.auth", team="ours")}}
+    installed = ("django.contrib.auth", "django.contrib.sessions")
+    settings.EXTRACTION = {"modules": {"carrier": module("contracts.runtime", *installed, team="ours")}}
     house = house_of_project()
-    assert house.member("carrier").labels == ("runtime", "auth")
+    assert house.member("carrier").labels == ("runtime", "auth", "sessions")
     assert house.member("carrier").team == "ours"
     assert house.root == ROOT, "where the project's own app stands, not an installed one"
-    assert away(house) == ["django.contrib.auth"]
+    assert away(house) == [*installed]
 
 
 @pytest.mark.parametrize("said", [{}, {"modules": {}}])
