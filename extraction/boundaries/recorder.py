@@ -77,7 +77,8 @@ class Recorder:
 
     def afresh(self) -> None:
         """With nothing counted: the child of a fork has its parent's counts, and none of its threads."""
-        self._lock = threading.RLock()  # a signal's handler may run a statement while this thread counts one
+        # Of a kind that one thread may take twice: a signal's handler may run a statement while it counts one.
+        self._lock, self._writing = threading.RLock(), threading.RLock()
         self._record = Record(share=self.share, since=_now())
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -114,15 +115,8 @@ class Recorder:
     def flush(self) -> None:
         """Append what was counted to the file, and count anew."""
         try:
-            with self._lock:
-                record, self._record = self._record, Record(share=self.share, since=_now())
-                self._written_at = time.monotonic()
-            if not record.is_empty:
-                try:
-                    append(self.file, record.document(until=_now()), most_bytes=self.most_bytes)
-                except Busy:
-                    with self._lock:
-                        self._record.merge(record, most=MOST_KEYS)
+            with self._writing:  # who ends the process waits for the thread that writes
+                self._flush()
         except Exception as error:
             self.give_up(error)
 
@@ -144,6 +138,18 @@ class Recorder:
                 file=str(self.file),
                 error=f"{type(error).__name__}: {error}",
             )
+
+    def _flush(self) -> None:
+        with self._lock:
+            record, self._record = self._record, Record(share=self.share, since=_now())
+            self._written_at = time.monotonic()
+        if record.is_empty:
+            return
+        try:
+            append(self.file, record.document(until=_now()), most_bytes=self.most_bytes)
+        except Busy:
+            with self._lock:
+                self._record.merge(record, most=MOST_KEYS)
 
     def _is_recorded(self, inside: bool, transaction: Transaction | None) -> bool:
         unit = _request.get() or operations.outermost()

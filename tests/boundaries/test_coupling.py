@@ -72,6 +72,18 @@ def strike():
 
 def ask():
     return sold()
+
+
+def through_a_helper():
+    import tools
+    return tools.last()
+"""
+TOOLS = """
+from billing.models import Invoice
+
+
+def last():
+    return Invoice.objects.order_by("pk").values("pk").last()
 """
 DAY = """
 from billing import reports
@@ -80,8 +92,10 @@ for _ in range(3):
     reports.sold()
 for do in (reports.sold_by_hand, reports.streamed, reports.rename, reports.both, reports.undone):
     do()
-for do in (shelves.number, shelves.strike, shelves.ask):
+for do in (shelves.number, shelves.strike, shelves.ask, shelves.through_a_helper):
     do()
+import tools
+tools.last()
 """
 
 
@@ -92,6 +106,7 @@ def used(bazaar: Bazaar) -> Bazaar:  # noqa: F811
         settings.write(SETTINGS)
     (bazaar.folder / "billing" / "reports.py").write_text(REPORTS)
     (bazaar.folder / "catalog" / "shelves.py").write_text(SHELVES)
+    (bazaar.folder / "tools.py").write_text(TOOLS)
     bazaar.manage("shell", "-v0", "-c", DAY)
     return bazaar
 
@@ -117,7 +132,11 @@ def test_what_an_extraction_would_break_is_found_with_its_lines_the_worst_first(
         ("billing", f"{at[STREAMED]} in streamed", 1),
     }
     assert by_kind["write"] == {("catalog", "11 in strike", 1)}
-    assert by_kind["read"] == {("catalog", "7 in number", 1)}
+    assert by_kind["read"] == {
+        ("catalog", "7 in number", 1),
+        ("catalog", "20 in through_a_helper", 1),
+        ("", "6 in last", 1),
+    }, "the nearest line of a module is whose it is, else the nearest of the project"
     assert {(where.partition(" in ")[2], seen) for _, where, seen in by_kind["reach"]} == {("both", 2), ("rename", 1)}
     (join,) = [place for place in found["breaks"][0]["places"] if place["place"].endswith("in sold")]
     assert join["place"].startswith("billing/reports.py:")
