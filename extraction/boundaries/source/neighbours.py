@@ -51,15 +51,14 @@ class Neighbours:
         return next((other for end in reversed(ends) if (other := self.named(text[:end]))), "")
 
     def is_own(self, text: str) -> bool:
-        """Whether a text begins with this member's name, a label of its or one of its packages."""
-        return self._own.match(text) is not None
+        """Whether a text begins with this member's name or what else it is known by: label, schema, package."""
+        found = self._starts.match(text)
+        return found is not None and self.member.name in self._known[found[0].lower()]
 
     def begins(self, text: str) -> str:
-        """Whose name, label or package a text begins with; nothing if it is this member's."""
-        if self.is_own(text):
-            return ""
-        match = re.match(r"[A-Za-z][A-Za-z0-9]*", text)
-        return self.owner(text) or (self.other(self.claims.forms, match[0].lower()) if match else "")
+        """Whose name, label, schema or package a text begins with."""
+        found = self._starts.match(text)
+        return self.other(self._known, found[0].lower()) if found else ""
 
     def resolves(self, dotted: str) -> str:
         """Whose code a dotted name reaches: a file or a package of another's, or something that one names."""
@@ -119,11 +118,19 @@ class Neighbours:
         return [name for name in self.claims.tables if self.other(self.claims.tables, name)]
 
     @cached_property
-    def _own(self) -> re.Pattern[str]:
-        words = {form for name in (self.member.name, *self.member.labels) for form in forms(name.lower())}
-        words |= {self.member.schema.lower()} - {"", "public"}
-        words |= {package.lower() for package in self.member.packages}
-        return re.compile(rf"(?:{'|'.join(map(re.escape, sorted(words)))})(?![A-Za-z0-9])", re.IGNORECASE)
+    def _known(self) -> dict[str, set[str]]:
+        found = {name: set(members) for name, members in self.claims.forms.items()}
+        for member in self.house.members:
+            for name in (*member.packages, member.schema):
+                if name not in ("", "public"):
+                    found.setdefault(name.lower(), set()).add(member.name)
+        return found
+
+    @cached_property
+    def _starts(self) -> re.Pattern[str]:
+        """The longest first: `order_items` is not `order`."""
+        names = sorted(self._known, key=len, reverse=True)
+        return re.compile(rf"(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def _words(member: Member) -> Iterable[str]:

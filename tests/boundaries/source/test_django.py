@@ -114,6 +114,17 @@ def test_a_setting_that_begins_as_one_of_django_says_nothing_of_a_module(tmp_pat
 CACHE = "from django.core.cache import cache\n"
 
 
+def test_what_begins_with_the_longer_of_two_names_is_not_the_shorter_ones(tmp_path: Path) -> None:
+    source = f"{CACHE}from django.conf import settings\nsettings.ORDER_ITEMS_MOST\ncache.get('order_items:1')\n"
+    (tmp_path / "order_items.py").write_text(source)
+    (tmp_path / "order.py").write_text(source)
+    members = tuple(Member(name=name, packages=(name,), labels=(name,)) for name in ("order_items", "order"))
+    assert [(each.module, each.other, each.line) for each in findings(House(tmp_path, members))] == [
+        ("order", "order_items", 3),
+        ("order", "order_items", 4),
+    ]
+
+
 @pytest.mark.parametrize(
     "source",
     [
