@@ -61,13 +61,13 @@ def contracts_of(house: House) -> Contracts:
     for folder in dict.fromkeys((house.root, Path.cwd())) if _is_here(house) else (house.root,):
         for file in (folder / name for name in FILES):
             if file.is_file() and b"importlinter" in file.read_bytes():
-                import importlinter.api
-
                 try:
+                    import importlinter.api
+
                     said = importlinter.api.read_configuration(str(file))
                 except FileNotFoundError:  # it is named there, and has no section
                     continue
-                except Exception as error:  # of tomllib, configparser, or a key that is missing
+                except Exception as error:  # of tomllib, configparser, a key or a package that is missing
                     return Contracts(file, problem=f"{type(error).__name__}: {error}")
                 return Contracts(file, said["session_options"], said["contracts_options"])
     return Contracts()

@@ -37,6 +37,9 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
         yield ""
     for code, count in sorted(Counter(each.code for each in shown).items()):
         yield f"{count:6}  {code}  {CODES[code].title if code in CODES else ''}".rstrip()
+    between = Counter((each.module, each.other) for each in shown if each.other in house.names)
+    for (module, other), count in sorted(between.items(), key=lambda pair: (-pair[1], pair[0])):
+        yield f"{count:6}  {module} → {other}"
     if shown:
         yield ""
     width = max((len(one.layer) for one in looked), default=0)

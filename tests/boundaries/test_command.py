@@ -74,6 +74,7 @@ def test_a_finding_asks_first_whether_the_module_should_know_the_other_at_all(ch
         "    docs/boundaries.md#boundariese101\n"
     )
     assert re.search(r"^ +1  boundaries\.E101  an import of another module$", said, re.MULTILINE)
+    assert re.search(r"^ +1  orders → payments$", said, re.MULTILINE)
     assert re.search(r"^imports +1 findings +\d\.\d\d s$", said, re.MULTILINE)
     assert said.splitlines()[-1].startswith("1 finding in ")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from grimp.application.config import settings
 
-from extraction.boundaries.findings import Finding
+from extraction.boundaries.findings import Finding, Skipped
 from extraction.boundaries.imports import findings
 from extraction.boundaries.opening import house_at, house_of_project
 from tests.boundaries.conftest import MODULES, Checkout
@@ -196,6 +196,22 @@ def test_a_contract_of_import_linter_is_held_and_what_is_known_is_not_told_again
     ]
 
 
+def test_an_exception_in_a_contract_of_import_linter_is_none_of_the_boundary(checkout: Checkout) -> None:
+    pattern = '"modules.*"]\n'
+    ignored = f'{pattern}ignore_imports = ["modules.orders.service -> modules.payments.models"]\n'
+    checkout.write(
+        {
+            "pyproject.toml": LINTED.replace(pattern, ignored),
+            "modules/orders/views.py": "",
+            SERVICE: "import modules.payments.models\n",
+        }
+    )
+    assert of(checkout) == [f"{SERVICE}:1 E101 orders → payments: imports modules.payments.models"]
+    checkout.write({SERVICE: ""})
+    (found,) = findings(checkout.house())
+    assert "cannot be held: No matches for ignored import" in found.what
+
+
 def test_import_linter_sees_the_packages_that_the_project_names_to_it(checkout: Checkout) -> None:
     checkout.write(
         {
@@ -281,6 +297,15 @@ def test_a_cache_that_cannot_be_written_is_done_without(checkout: Checkout, tmp_
     (tmp_path / "file").touch()
     checkout.write({SERVICE: "import modules.payments.models\n"})
     assert len(of(checkout, tmp_path / "file" / "kept")) == 1
+
+
+def test_without_grimp_it_says_what_to_install(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grimp", None)
+    for name in ("import_graph", "linter"):
+        monkeypatch.delitem(sys.modules, f"extraction.boundaries.{name}", raising=False)
+        monkeypatch.delattr(f"extraction.boundaries.{name}", raising=False)
+    with pytest.raises(Skipped, match=r"grimp is not installed\. Type: pip install import-linter"):
+        list(findings(checkout.house()))
 
 
 def test_the_shop_has_none() -> None:
