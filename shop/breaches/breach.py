@@ -109,6 +109,7 @@ def apply(breach: Breach, root: Path) -> None:
     for path, (_, after) in _texts(breach, root).items():
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)  # it may be a link to another copy's
         file.write_text(after)
 
 

@@ -51,11 +51,12 @@ def configure(copy: Path) -> None:
     (copy / "tach.toml").write_text(_TACH + "".join(_TACH_MODULE.format(name=name) for name in names))
 
 
-def of_import_linter(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """The imports that it names, or the first lines that it printed."""
+def of_import_linter(copy: Path, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The imports that it names, or the last lines that it printed, of a copy of the project."""
     if not answer["status"]:
         return ()
-    lines = [line.strip(" -") for line in answer["printed"].splitlines() if line.strip()]
+    printed = answer["printed"].replace(f"{copy}/", "")
+    lines = [line.strip(" -") for line in printed.splitlines() if line.strip()]
     named = [match[1] for line in lines if (match := _LINK.search(line))]
     return tuple(dict.fromkeys(named)) or tuple(lines[-3:])
 
@@ -75,9 +76,14 @@ def of_tach(copy: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     try:
         said = json.loads(done.stdout)
         return tuple(_line_of_tach(each) for each in said)
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):  # the form of its JSON is not documented
         return tuple((done.stdout or done.stderr).strip().splitlines()[:3])
 
 
-def _line_of_tach(said: dict[str, Any]) -> str:
-    return json.dumps(said)
+def _line_of_tach(said: Mapping[str, Any]) -> str:
+    """`modules/orders/selectors.py:11: UndeclaredDependency modules.payments.models.Payment`."""
+    (kind, told), *_ = said.items()
+    at = f"{told['file_path']}:{told['line_number']}: " if kind == "Located" else ""
+    (details,) = told["details"].values()
+    (name, facts), *_ = details.items()
+    return f"{at}{name} {facts.get('dependency') or facts.get('file_path') or ''}".strip()

@@ -1,5 +1,6 @@
 """Copies of the project: the source alone, in a directory that goes away."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def copy_of_project(root: Path, to: Path) -> Path:
 
 
 def copy_of_copy(base: Path, to: Path) -> Path:
-    """All of a copy: what was compiled and kept there is valid in the next, since times are copied too."""
-    shutil.copytree(base, to, symlinks=True)
+    """All of a copy: what was compiled and kept there is valid in the next, since it has the same times.
+
+    The source is linked, not copied, so whoever changes a file there makes a new one in its place.
+    """
+    to.mkdir()
+    for entry in base.iterdir():
+        linked = entry.name in SOURCE
+        if entry.is_dir():
+            shutil.copytree(entry, to / entry.name, copy_function=os.link if linked else shutil.copy2)
+        else:
+            shutil.copy2(entry, to / entry.name)
     return to

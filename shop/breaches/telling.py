@@ -43,7 +43,7 @@ def message(finding: Finding, house: House) -> str:
     """In one line: place, code, both modules, what it does, whether they should know each other, and what to do."""
     between = " → ".join(filter(None, (finding.module, finding.other)))
     question = question_of(finding, house)
-    instead = f"{'If it should' if question else 'Instead'}: {finding.instead}." if finding.instead else ""
+    instead = f"{'If it should' if question else 'Instead'}: {finding.instead.rstrip(';.')}." if finding.instead else ""
     what = f"{' '.join(finding.what.split())}."
     return " ".join(filter(None, (finding.place, finding.code, between, what, question, instead)))
 

@@ -1,6 +1,6 @@
 """23, 24, 27, 28 and 30: URLs, fixtures, templates and commands."""
 
-from shop.breaches.breach import Append, Breach, Create, Replace
+from shop.breaches.breach import Breach, Create, Replace
 
 URLS = "modules/orders/api/urls.py"
 ORDER_PAGE = "modules/orders/templates/orders/order.html"
@@ -17,21 +17,15 @@ BREACHES = (
     ),
     Breach(
         label="23b",
-        title="include of the URLs of every module",
+        title="include of a computed name",
         changes=(
+            Replace(URLS, "from django.urls import path\n", "from django.urls import include, path\n"),
             Replace(
                 URLS,
-                "from django.urls import path\n",
-                "from django.conf import settings\nfrom django.urls import include, path\n",
+                "urlpatterns = [\n",
+                'OF_PAYMENTS = ".".join(("modules", "payments", "api", "urls"))\nurlpatterns = [\n',
             ),
-            Append(
-                URLS,
-                """\
-urlpatterns += [
-    path(f"{name}/", include(f"modules.{name}.api.urls")) for name in settings.MODULES if name != "orders"
-]
-""",
-            ),
+            Replace(URLS, AFTER_ORDER, f'{AFTER_ORDER}    path("payments/", include(OF_PAYMENTS)),\n'),
         ),
     ),
     Breach(

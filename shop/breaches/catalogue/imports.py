@@ -91,7 +91,11 @@ def order_is_paid(*, order_id: UUID) -> bool:
         label="4",
         title="wildcard re-export",
         changes=(
-            _also("from modules.payments.selectors import *  # noqa: F403\n"),
+            Replace(
+                SELECTORS,
+                "import contracts.orders as contract\n",
+                "from modules.payments.selectors import *  # noqa: F403\nimport contracts.orders as contract\n",
+            ),
             Replace(
                 "modules/orders/api/views.py",
                 "from modules.orders.selectors import as_answer, order_get, order_list\n",
@@ -140,6 +144,25 @@ def order_amount_is_right(order: Order, payment: "Payment") -> bool:
                 "modules.shared -> modules.payments.models",
             ),
         ),
+    ),
+    Breach(
+        label="6c",
+        title="through the composition root, which knows all",
+        changes=(
+            Append(
+                "modules/orders/tasks.py",
+                '''\
+@shared_task(ignore_result=True)
+def expire_if_books_agree() -> None:
+    """Cancel what hangs, unless payments has money for it."""
+    from shop.audit import audit
+
+    if audit(wait_s=0).passed:
+        order_expire_due()
+''',
+            ),
+        ),
+        other="",
     ),
     Breach(
         label="7",

@@ -105,9 +105,9 @@ class OpenPayment(Payment):
     label = "orders"
 
     def ready(self) -> None:
-        """A view of each model that has a state, for the report of the month."""
+        """A view of each model that has an amount, for the report of the month."""
         for model in apps.get_models():
-            if any(field.name == "state" for field in model._meta.fields):
+            if any(field.name == "amount_cents" for field in model._meta.fields):
                 meta = type("Meta", (), {"proxy": True, "app_label": "orders"})
                 type(f"Reported{model.__name__}", (model,), {"__module__": "modules.orders.models", "Meta": meta})
 ''',
