@@ -71,7 +71,7 @@ with resident as (
   from pg_attrdef a join relation r on r.oid = a.adrelid
   union all
   select 'pg_trigger'::regclass, t.oid, 'pg_class'::regclass, r.oid, r.module, false
-  from pg_trigger t join relation r on r.oid = t.tgrelid where not t.tgisinternal
+  from pg_trigger t join relation r on r.oid = t.tgrelid
   union all
   select 'pg_policy'::regclass, p.oid, 'pg_class'::regclass, r.oid, r.module, false
   from pg_policy p join relation r on r.oid = p.polrelid
