@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from contracts.runtime import gate
 from contracts.runtime.configuration import configuration
 from contracts.runtime.definitions import Definition, definitions
-from contracts.runtime.gate import broken, committed
+from contracts.runtime.gate import broken, committed, consumers
 from contracts.runtime.management.commands import contracts as command
 from tests.contracts.edited import Edit, edited
 
@@ -104,6 +104,16 @@ def test_the_callers_of_a_call_are_named_with_their_lines(files: Gate) -> None:
         assert ".quote(" in (committed.DEFINITIONS.parent / path).read_text().splitlines()[number - 1]
 
 
+def test_words_in_a_docstring_are_no_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop").mkdir()
+    head = "from contracts.inventory import Inventory\nuse(Users)\n"
+    (tmp_path / "shop" / "asks.py").write_text(f"{head}use(Inventory).quote(lines=())\n")
+    (tmp_path / "shop" / "tells.py").write_text(f'{head}"""use(Inventory).quote(lines=())"""  # .quote\n')
+    (tmp_path / "shop" / "half.py").write_text("from contracts.inventory import Inventory\nuse(Inventory).quote(")
+    monkeypatch.setattr(consumers, "DEFINITIONS", tmp_path / "contracts")
+    assert consumers.users_of("call", "inventory.quote", {}) == ("shop/asks.py:3",)
+
+
 def test_who_catches_an_error_is_named(files: Gate) -> None:
     files.edit("inventory", ("ERRORS = (UnknownProduct,)", "ERRORS = ()"))
     assert "modules/orders/api/views.py:" in only(broken()).msg
@@ -183,7 +193,7 @@ def test_an_operation_is_retired_after_it_was_deprecated(files: Gate, tmp_path: 
     message = only(broken())
     assert (message.id, message.obj) == ("contracts.E005", "users")
     assert "GET /api/users/old/: was removed" in message.msg
-    assert "mark the old one deprecated" in str(message.hint)
+    assert "mark the old deprecated" in str(message.hint)
     with pytest.raises(CommandError, match="cannot be retired"):
         call_command("contracts", "--write", "--retire", "GET /api/users/old/")
     document["paths"]["/api/users/old/"]["get"]["deprecated"] = True

@@ -198,3 +198,14 @@ def test_a_status_or_a_form_of_the_answer_that_is_gone_breaks(orders: Before) ->
     assert any(
         "is not application/json any more" in str(each) for each in operation_differences(orders.document, other)
     )
+
+
+def test_a_field_that_is_only_read_is_not_part_of_a_request(users: Before) -> None:
+    other = deepcopy(users.document)
+    patched = other["components"]["schemas"]["PatchedProfile"]["properties"]
+    assert patched["email"]["readOnly"]
+    del patched["email"]
+    assert not list(operation_differences(users.document, other))
+    del other["components"]["schemas"]["Profile"]["properties"]["email"]
+    told = [str(each) for each in operation_differences(users.document, other)]
+    assert "PATCH /api/users/me/: 200.email was removed" in " ".join(told)

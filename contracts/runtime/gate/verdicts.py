@@ -129,23 +129,28 @@ class Breach:
         """What to do instead."""
         kind, name, change = self.difference.kind, self.difference.name, self.difference.change
         retire = f"{WRITE} --retire '{name}'"
-        default = "Give it a default; else p" if "no default" in change.what else "P"
+        mend = ""
+        if "no default" in change.what:
+            mend = "Let it be left out. Else: " if kind == "operation" else "Give it a default. Else: "
         if kind == "operation":
-            beside = "" if change.what.startswith(REMOVED) else ", add a field or a path beside it,"
             if self.retirable:
                 return f"It was marked deprecated: where no client uses it any more, {retire}"
-            return f"{default}ut it back{beside} and mark the old one deprecated; when clients have gone over: {retire}"
+            beside = "" if change.what.startswith(REMOVED) else ", put the new beside it"
+            return (
+                f"{mend}Keep what was{beside}, and mark the old deprecated; when clients have gone over, take it out: "
+                f"{retire}"
+            )
         if self.retirable:
             return (
-                f"{default}ut it back; or, where no unit runs a release that uses it and no event of it waits, retire "
-                f"the old form: {retire}"
+                f"{mend}Keep what was; or, where no unit runs a release that uses it and no event of it waits, let the "
+                f"old form go: {retire}"
             )
         beside = {
             "event": f"publish {_next_version(name)} beside it, in the same transaction",
             "call": "offer the new form as a call of another name beside it",
             "error": "declare an error of another name beside it",
         }[kind]
-        return f"{default}ut it back, and {beside}; move {_some(self.users)} over, then retire the old form: {retire}"
+        return f"{mend}Keep what was, and {beside}; move {_some(self.users)} over, then let the old form go: {retire}"
 
 
 def breach(difference: Difference, definitions: Mapping[str, Definition]) -> Breach:
