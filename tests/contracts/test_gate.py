@@ -202,6 +202,22 @@ def test_an_operation_is_retired_after_it_was_deprecated(files: Gate, tmp_path: 
     assert broken() == []
 
 
+def test_a_field_of_an_answer_is_retired_after_it_was_deprecated(files: Gate, tmp_path: Path) -> None:
+    file = tmp_path / "http" / "users.json"
+    document = json.loads(file.read_text())
+    nick: dict[str, object] = {"type": "string", "readOnly": True}
+    document["components"]["schemas"]["Profile"]["properties"]["nick"] = nick
+    file.write_text(json.dumps(document))
+    with pytest.raises(CommandError, match=r"cannot be retired: GET /api/users/me/: 200\.nick was removed"):
+        call_command("contracts", "--write", "--retire", "GET /api/users/me/")
+    nick["deprecated"] = True
+    file.write_text(json.dumps(document))
+    operations = [each.msg.partition(":")[0] for each in broken()]
+    assert operations == ["GET /api/users/me/", "PATCH /api/users/me/", "POST /api/users/"]
+    call_command("contracts", "--write", *(word for name in operations for word in ("--retire", name)))
+    assert broken() == []
+
+
 def test_a_schema_that_is_missing_is_told_with_the_command(files: Gate, tmp_path: Path) -> None:
     (tmp_path / "http" / "orders.json").unlink()
     message = only(broken())
