@@ -94,7 +94,12 @@ def test_a_partitioned_table_is_told_once_with_all_its_partitions() -> None:
 
 @EVERYWHERE
 def test_a_look_at_sizes_leaves_the_transaction_as_it_was() -> None:
-    sizes_of(project.modules()["inventory"])
+    with connections["inventory"].cursor() as cursor:
+        cursor.execute("show statement_timeout")
+        before = cursor.fetchone()
+        sizes_of(project.modules()["inventory"])
+        cursor.execute("show statement_timeout")
+        assert cursor.fetchone() == before
     shelve()
 
 

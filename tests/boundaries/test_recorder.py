@@ -214,6 +214,14 @@ sys.stdin.read()
 """
 
 
+def test_a_module_in_its_own_tables_takes_no_room_for_each_line() -> None:
+    record = Record(share=1.0, since=recorder._now())
+    for line in range(100):
+        record.add(Statement((ORDER,), ()), CallSite("orders", "a.py", line, "f"), most=3)
+        record.add(Statement((SESSION,), ()), CallSite("", "b.py", line, "f"), most=3)
+    assert (len(record.statements), record.crowded) == (2, 0)
+
+
 def test_what_could_not_be_written_is_written_later(recording: Recorder, file: Path) -> None:
     Order.objects.count()
     recording.flush()
@@ -296,6 +304,7 @@ def test_it_writes_every_so_many_seconds_by_itself(file: Path) -> None:
     end = time.monotonic() + 10
     while not file.exists() and time.monotonic() < end:
         time.sleep(0.02)
+    assert file.exists()
     recorder.stop()
     assert len(coupling_in([file]).touches) == 1
 
