@@ -67,9 +67,10 @@ class LeftOut:
 
     by_reason: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, what: str, reason: object) -> None:
+    def add(self, what: str, reason: object, mend: str = "") -> None:
         lines = str(reason).strip().splitlines() or [type(reason).__name__]
-        self.by_reason.setdefault(lines[0], []).append(what)
+        said = f"{lines[0]}; {mend}" if mend else lines[0]
+        self.by_reason.setdefault(said, []).append(what)
 
     def __str__(self) -> str:
         return "; ".join(f"{', '.join(what)}: {reason}" for reason, what in self.by_reason.items())
@@ -86,7 +87,10 @@ def databases_of(house: House, left_out: LeftOut) -> Iterator[list[Database]]:
             try:
                 connection = stack.enter_context(_connection(alias))
                 found: Any = connection.execute(_queries("server")).fetchone()
-            except (psycopg.Error, _Unreadable) as error:
+            except psycopg.Error as error:
+                left_out.add(alias, error, "start the server, or correct DATABASES")
+                continue
+            except _Unreadable as error:
                 left_out.add(alias, error)
                 continue
             key = (found.started, found.database)
