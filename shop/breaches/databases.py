@@ -66,7 +66,7 @@ class Databases:
         """Run this as an administrator, with the roles of orders and payments filled in."""
         roles = {module: conninfo_to_dict(environment[_variable(module)]) for module in _modules()}
         name = str(roles["orders"]["dbname"])
-        filled = sql.SQL(statements).format(  # type: ignore[arg-type]
+        filled = sql.SQL(statements).format(
             **{module: sql.Identifier(str(known["user"])) for module, known in roles.items()}
         )
         with connect(with_database(self._postgres.url(), name)) as admin:

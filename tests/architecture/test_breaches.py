@@ -1,0 +1,169 @@
+"""The catalogue of breaches proves the layers: all are caught, and none of the rules could be left out."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from extraction.boundaries.codes import CODES
+from shop.breaches.breach import Append, Breach, Change, Create, NotApplicable, Replace, apply, diff
+from shop.breaches.catalogue import CATALOGUE
+from shop.breaches.judging import catches
+from shop.management.commands import breaches as command
+from tests.embedded import unembedded
+
+ROOT = Path(settings.BASE_DIR)
+FIRST = [breach for breach in CATALOGUE if not breach.is_variant]
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, dict[str, Any]]:
+    """What the command says of each breach and each variant, by label."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "breaches", "--json"],
+        cwd=ROOT,
+        env=unembedded() | {"SECRET_KEY": os.environ["SECRET_KEY"]},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.stdout, done.stderr[-3000:]
+    objects = json.loads(done.stdout)
+    return {each["label"]: each for first in objects for each in (first, *first["variants"])}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(660)
+def test_every_breach_is_caught_and_the_message_says_where(told: dict[str, dict[str, Any]]) -> None:
+    escaped = {label: each["message"] for label, each in told.items() if each["caught_by"] is None}
+    assert not escaped
+    assert [each["number"] for each in told.values() if "number" in each] == list(range(1, 40))
+    nowhere = {
+        label
+        for label, each in told.items()
+        if each["caught_by"] not in ("database", "contracts") and not re.match(r"\S+\.\w+:\d+ ", each["message"])
+    }
+    assert nowhere == {"18b", "28b"}  # a class that no line writes, a library as a whole: their files are named
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(660)
+@pytest.mark.parametrize("code", CODES)
+def test_without_this_rule_a_breach_escapes(told: dict[str, dict[str, Any]], code: str) -> None:
+    found = {label: {catch["code"] for catch in each["catches"]} for label, each in told.items()}
+    escapes = [label for label, codes in found.items() if codes == {code}]
+    assert escapes, f"{code} is found in {[label for label, codes in found.items() if code in codes]}, never alone"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(660)
+def test_other_linters_see_imports_and_little_else(told: dict[str, dict[str, Any]]) -> None:
+    seen = {tool: {each["number"] for each in told.values() if "number" in each and each[tool]} for tool in TOOLS}
+    assert {1, 2, 3} <= seen["import_linter"] & seen["tach"]
+    assert not {12, 15, 16, 17, 20, 24, 30, 35} & (seen["import_linter"] | seen["tach"])
+
+
+TOOLS = ("import_linter", "tach")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_breach_that_no_layer_catches_ends_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    harmless = Breach(label="1", title="a comment", changes=(Append("modules/orders/tasks.py", "# harmless\n"),))
+    monkeypatch.setattr(command, "CATALOGUE", (harmless,))
+    output = StringIO()
+    with pytest.raises(CommandError, match="Not caught: 1") as escaped:
+        call_command("breaches", only="1", stdout=output)
+    assert escaped.value.returncode == 1
+    assert "NOT CAUGHT" in output.getvalue()
+
+
+def test_the_catalogue_has_each_number_once_and_variants_behind_it() -> None:
+    assert [breach.number for breach in FIRST] == list(range(1, 40))
+    labels = [breach.label for breach in CATALOGUE]
+    assert len(labels) == len(set(labels))
+    assert {breach.number for breach in CATALOGUE} == {breach.number for breach in FIRST}
+
+
+def test_the_page_lists_what_the_catalogue_has() -> None:
+    rows = re.findall(r"^\| (\d+[a-z]?) \| (.*?) \|", (ROOT / "docs/breaches.md").read_text(), re.MULTILINE)
+    assert [(label, title.replace("\\|", "|").replace("`", "")) for label, title in rows] == [
+        (breach.label, breach.title) for breach in CATALOGUE
+    ]
+
+
+def test_every_page_says_the_same_number_of_breaches() -> None:
+    said = {
+        (path.name, int(number))
+        for path in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md")
+        for number in re.findall(r"\b(\d+)(?: of \d+)? breaches", path.read_text())
+    }
+    assert said
+    assert {number for _, number in said} == {len(FIRST)}, said
+
+
+@pytest.mark.parametrize("breach", CATALOGUE, ids=lambda breach: breach.label)
+def test_a_patch_fits_the_project_as_it_stands(breach: Breach) -> None:
+    assert diff(breach, ROOT)
+
+
+def test_a_patch_is_a_diff_that_git_applies(tmp_path: Path) -> None:
+    output = StringIO()
+    call_command("breaches", show="26", stdout=output)
+    patch = tmp_path / "26.patch"
+    patch.write_text("".join(line for line in output.getvalue().splitlines(keepends=True) if not line.startswith("# ")))
+    subprocess.run(["git", "apply", "--check", "--include=modules/*", str(patch)], cwd=ROOT, check=True)
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    with pytest.raises(CommandError, match="no breach is numbered 40, x; they are 1 to 39") as refused:
+        call_command("breaches", only="1,40,x")
+    assert refused.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "change", [Create("a.py", "new"), Append("b.py", "more"), Replace("a.py", "y", "z"), Replace("a.py", "x", "z")]
+)
+def test_a_change_that_does_not_fit_is_refused(tmp_path: Path, change: Change) -> None:
+    (tmp_path / "a.py").write_text("x x\n")
+    with pytest.raises(NotApplicable, match=change.path):
+        apply(Breach(label="1", title="", changes=(change,)), tmp_path)
+
+
+def test_changes_of_one_file_are_made_one_after_another(tmp_path: Path) -> None:
+    changes = (Create("a/b.py", "x\n"), Append("a/b.py", "y\n"), Replace("a/b.py", "y", "z"))
+    apply(Breach(label="1", title="", changes=changes), tmp_path)
+    assert (tmp_path / "a/b.py").read_text() == "x\n\n\nz\n"
+
+
+BREACH = Breach(label="1", title="")
+
+
+def told_of(**changed: Any) -> dict[str, Any]:
+    """A finding as the program in a copy tells it."""
+    found = {"path": "modules/orders/a.py", "line": 1, "code": "boundaries.E101", "instead": ""}
+    return found | {"module": "orders", "other": "payments", "what": "imports x\na.py:1 → b.py:2 → x"} | changed
+
+
+def test_what_was_found_without_the_patch_does_not_count() -> None:
+    moved = told_of(line=7, what="imports x\na.py:7 → b.py:2 → x")
+    assert not catches(BREACH, [moved], [told_of()])
+    assert len(catches(BREACH, [moved, told_of()], [told_of()])) == 1
+
+
+def test_a_finding_between_other_modules_does_not_count() -> None:
+    assert not catches(BREACH, [told_of(module="users"), told_of(other="inventory")], [])
+    assert len(catches(BREACH, [told_of(other="")], [])) == 1
+
+
+def test_the_layer_that_comes_first_is_who_caught_it() -> None:
+    found = catches(BREACH, [told_of(code="boundaries.E503"), told_of(code="boundaries.E301"), told_of()], [])
+    assert [each.layer for each in found] == ["imports", "checks", "runtime"]
