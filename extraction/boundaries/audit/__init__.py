@@ -28,7 +28,7 @@ def findings(house: House) -> Iterator[Finding]:
                 yield from dependencies.findings(database)
                 yield from roles.findings(database)
                 yield from privileges.findings(database)
-            except psycopg.Error as error:
+            except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
                 left_out.add(", ".join(database.aliases), error)
         for modules, reason in sharing_a_role(databases):
             left_out.add(modules, reason)

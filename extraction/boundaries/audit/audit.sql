@@ -201,13 +201,14 @@ with resident as (
   join pg_roles r on r.rolname = a.role and not r.rolsuper
 )
 select a.module, r.module as other, a.role, quote_ident(r.schema) as schema, array_agg(p.name order by p.name) as privileges,
-       bool_or(has_schema_privilege('public', n.oid, p.name)) as is_public, n.nspowner = a.oid as is_owner
+       bool_or(has_schema_privilege('public', n.oid, p.name)) as is_public, n.nspowner = a.oid as is_owner,
+       exists (select from aclexplode(n.nspacl) x where x.grantee in (0, a.oid)) as is_granted
 from asker a
 join resident r on r.module <> a.module and r.role <> a.role and not r.is_shared
 join pg_namespace n on n.nspname = r.schema
 cross join (values ('USAGE'), ('CREATE')) as p (name)
 where has_schema_privilege(a.oid, n.oid, p.name)
-group by 1, 2, 3, 4, n.nspowner, a.oid
+group by 1, 2, 3, 4, n.oid, a.oid
 order by 1, 2
 
 -- name: relations
@@ -228,6 +229,12 @@ with resident as (
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
 ), held as (
   select a.module, o.module as other, a.role, o.oid, o.relkind = 'S' as is_sequence, o.relowner = a.oid as is_owner, p.name,
+         exists (
+           select from pg_class c cross join lateral aclexplode(c.relacl) x
+           where c.oid = o.oid and x.grantee in (0, a.oid) and x.privilege_type = p.name
+           union all
+           select from pg_attribute t cross join lateral aclexplode(t.attacl) x
+           where t.attrelid = o.oid and x.grantee in (0, a.oid) and x.privilege_type = p.name) as is_granted,
          case when o.relkind = 'S' then has_sequence_privilege('public', o.oid, p.name)
               else has_table_privilege('public', o.oid, p.name) end as is_public,
          case when o.relkind = 'S' then has_sequence_privilege(a.oid, o.oid, p.name)
@@ -240,10 +247,10 @@ with resident as (
              when p.name in ('DELETE', 'TRUNCATE', 'TRIGGER') then has_table_privilege(a.oid, o.oid, p.name)
              else has_any_column_privilege(a.oid, o.oid, p.name) end
 )
-select module, other, role, oid::regclass::text as relation, is_sequence, is_owner, is_public, is_whole,
+select module, other, role, oid::regclass::text as relation, is_sequence, is_owner, is_public, is_whole, is_granted,
        array_agg(name order by name) as privileges
 from held
-group by 1, 2, 3, oid, 5, 6, 7, 8
+group by 1, 2, 3, oid, 5, 6, 7, 8, 9
 order by 1, 2, 4
 
 -- name: functions

@@ -1,6 +1,7 @@
 """E404: what a module's role may do in another's schema, or to another's tables where they share one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from psycopg import sql
 
@@ -13,18 +14,15 @@ def findings(database: Database) -> Iterator[Finding]:
     psycopg.Error."""
     for row in database.all("schemas"):
         what = "owns the schema" if row.is_owner else f"has {_and(row.privileges)} on the schema"
-        mend = _revoke(f"{_and(row.privileges)} ON SCHEMA {row.schema}", row.role, is_public=row.is_public)
+        mend = _mend(row, f"SCHEMA {row.schema}")
         yield _finding(row.module, row.other, f"{_who(row.role, row.is_public)} {what} {row.schema}", mend)
     for row in database.all("relations"):
-        kind = "SEQUENCE" if row.is_sequence else "TABLE"
         columns = "" if row.is_whole else "columns of "
         what = f"owns {row.relation}" if row.is_owner else f"has {_and(row.privileges)} on {columns}{row.relation}"
-        mend = _revoke(f"{_and(row.privileges)} ON {kind} {row.relation}", row.role, is_public=row.is_public)
-        if row.is_owner:
-            mend = f"give it to the role of {row.other}: ALTER {kind} {row.relation} OWNER TO …"
+        mend = _mend(row, f"{'SEQUENCE' if row.is_sequence else 'TABLE'} {row.relation}")
         yield _finding(row.module, row.other, f"{_who(row.role, row.is_public)} {what}", mend)
     for row in database.all("functions"):
-        mend = _revoke(f"EXECUTE ON FUNCTION {row.function}", row.role, is_public=False)
+        mend = f"run: REVOKE EXECUTE ON FUNCTION {row.function} FROM {_quoted(row.role)};"
         yield _finding(row.module, row.other, f"{row.role} has EXECUTE on {row.function}", mend)
     for row in database.all("default_privileges"):
         place = f" in {row.schema}" if row.schema else ""
@@ -41,9 +39,16 @@ def _who(role: str, is_public: bool) -> str:
     return f"{role}, as everybody," if is_public else role
 
 
-def _revoke(what: str, role: str, *, is_public: bool) -> str:
-    grantee = "PUBLIC" if is_public else sql.Identifier(role).as_string()
-    return f"run: REVOKE {what} FROM {grantee}; where that changes nothing, it comes from a role that {role} is in"
+def _mend(row: Any, what: str) -> str:
+    if row.is_owner:
+        return f"give it to the role of {row.other}: ALTER {what} OWNER TO …"
+    if not row.is_granted:
+        return f"revoke the membership by which {row.role} has it"
+    return f"run: REVOKE {_and(row.privileges)} ON {what} FROM {'PUBLIC' if row.is_public else _quoted(row.role)};"
+
+
+def _quoted(role: str) -> str:
+    return sql.Identifier(role).as_string()
 
 
 def _and(privileges: list[str]) -> str:

@@ -62,10 +62,11 @@ def _paths(house: House, member: Member, model: type[Model], of_class: type[Any]
 def _reached(house: House, member: Member, model: type[Model], path: str) -> tuple[Member, type[Model]] | None:
     for part in path.lstrip("-^=@").split("__"):
         try:
-            to = model._meta.get_field(part).related_model
+            field = model._meta.get_field(part)
         except FieldDoesNotExist:
             return None
-        if to is None or isinstance(to, str):
+        to = field.related_model
+        if to is None or isinstance(to, str) or part != field.name:  # `payment_id` is a plain value
             return None
         model = to
         if other := _other(house, member, model):
