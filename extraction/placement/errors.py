@@ -41,10 +41,13 @@ class RefusalSwallowed(DatabaseError):
     """A write was refused, the code went on, and its transaction would have committed the rest."""
 
     def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
         self.refusal = refusal
-        super().__init__(
-            f"a write of {refusal.module} was refused and the error swallowed, so nothing of this is committed; let "
-            "the DatabaseError through to the end of the operation"
+
+    def __str__(self) -> str:
+        return (
+            f"a write of {self.refusal.module} was refused and the error swallowed, so nothing of this is committed; "
+            "let the DatabaseError through to the end of the operation"
         )
 
 

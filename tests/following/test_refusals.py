@@ -1,5 +1,6 @@
 """What a connection remembers of a refusal, and what an operation has committed."""
 
+import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,12 @@ def swallowing() -> None:
             write("inventory")
     except DatabaseError:
         pass
+
+
+def test_a_swallowed_refusal_comes_whole_out_of_a_process_of_a_pool() -> None:
+    error = RefusalSwallowed(Refusal(module="inventory", home=ELSEWHERE, epoch=1))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.refusal) == (str(error), error.refusal)
 
 
 def test_a_refusal_says_whose_it_is(inventory: Moving) -> None:
