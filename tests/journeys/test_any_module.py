@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -15,8 +14,8 @@ ORDER = ("payments", "users")
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_modules_leave_live_outside_together_and_come_back_without_a_failed_request(tmp_path: Path) -> None:
-    small = ("--rate", "4", "--seconds", "1", "--hold-s", "0.5", "--keep", str(tmp_path))
+def test_two_modules_leave_live_outside_together_and_come_back_without_a_failed_request() -> None:
+    small = ("--rate", "4", "--seconds", "1", "--hold-s", "0.5")
     run = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.all_out", "--order", ",".join(ORDER), *small],
         cwd=settings.BASE_DIR,
