@@ -23,6 +23,8 @@ from shop.breaches.program import JobFailed, Program
 from shop.breaches.scratch import copy_of_copy, copy_of_project
 
 UNPATCHED = "unpatched"
+ALONE = "orders"
+"""The module that is run without the others: what is run is a request to it."""
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """What a copy is told of this machine; of the project's variables it has its own."""
 
@@ -144,7 +146,7 @@ class _Bench:
         if raised := answer["run"].get("raised"):
             raise JobFailed(f"what it runs fails, and no guard says why: {raised}")
         if not answer["run"]["looked"]:  # what a guard refuses says nothing of the module alone
-            answer |= program.do("alone", root=root, environment=environment | {"SHOP_MODULES": breach.module}, **given)
+            answer |= program.do("alone", root=root, environment=environment | {"SHOP_MODULES": ALONE}, **given)
         return found + [
             each for task in ("run", "alone") if task in answer for each in _findings(answer[task]["looked"])
         ]

@@ -138,7 +138,7 @@ def order_is_paid(*, order_id: UUID) -> bool:
     ),
     Breach(
         label="36c",
-        title="SET SESSION AUTHORIZATION, for the day on which it will be allowed",
+        title="SET SESSION AUTHORIZATION",
         changes=(
             Append(
                 SERVICE,

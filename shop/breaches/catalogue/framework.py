@@ -1,6 +1,6 @@
 """23, 24, 27, 28 and 30: URLs, fixtures, templates and commands."""
 
-from shop.breaches.breach import Breach, Create, Replace
+from shop.breaches.breach import Append, Breach, Create, Replace
 
 URLS = "modules/orders/api/urls.py"
 ORDER_PAGE = "modules/orders/templates/orders/order.html"
@@ -17,15 +17,21 @@ BREACHES = (
     ),
     Breach(
         label="23b",
-        title="include of a computed name",
+        title="include of a computed name, if installed",
         changes=(
-            Replace(URLS, "from django.urls import path\n", "from django.urls import include, path\n"),
             Replace(
                 URLS,
-                "urlpatterns = [\n",
-                'OF_PAYMENTS = ".".join(("modules", "payments", "api", "urls"))\nurlpatterns = [\n',
+                "from django.urls import path\n",
+                "from django.conf import settings\nfrom django.urls import include, path\n",
             ),
-            Replace(URLS, AFTER_ORDER, f'{AFTER_ORDER}    path("payments/", include(OF_PAYMENTS)),\n'),
+            Append(
+                URLS,
+                """\
+if "payments" in settings.MODULES:
+    of_payments = ".".join(("modules", "payments", "api", "urls"))
+    urlpatterns.append(path("payments/", include(of_payments)))
+""",
+            ),
         ),
     ),
     Breach(
@@ -79,7 +85,7 @@ BREACHES = (
     ),
     Breach(
         label="28b",
-        title="template tags of another module, in every template",
+        title="template tags built into every template",
         changes=(
             Replace("pyproject.toml", "| (seed)", "| (seed) | (templatetags)"),
             Create("modules/payments/templatetags/__init__.py"),

@@ -13,6 +13,16 @@ def order_is_paid(*, order_id: UUID) -> bool:
 '''
 
 
+IN_A_FUNCTION = Append(
+    SELECTORS,
+    '''\
+def order_is_paid(*, order_id: UUID) -> bool:
+    """Whether the money for an order is there."""
+    from modules.payments.models import Payment  # not at the top: circular
+
+    return Payment.objects.filter(order_id=order_id, state="captured").exists()
+''',
+)
 HELPER = Create(
     "modules/shared.py",
     '''\
@@ -65,25 +75,13 @@ BREACHES = (
     Breach(
         label="3",
         title="import inside a function",
-        changes=(
-            Append(
-                SELECTORS,
-                '''\
-def order_is_paid(*, order_id: UUID) -> bool:
-    """Whether the money for an order is there."""
-    from modules.payments.models import Payment  # not at the top: circular
-
-    return Payment.objects.filter(order_id=order_id, state="captured").exists()
-''',
-            ),
-        ),
+        changes=(IN_A_FUNCTION,),
     ),
     Breach(
         label="3b",
-        title="import with an exception in the contract of import-linter",
+        title="import that import-linter is told to ignore",
         changes=(
-            _also("from modules.payments.models import Payment\n"),
-            Append(SELECTORS, PAYMENT_OF_AN_ORDER),
+            IN_A_FUNCTION,
             _accepted("modules.orders.selectors -> modules.payments.models"),
         ),
     ),
@@ -134,11 +132,19 @@ def order_amount_is_right(order: Order, payment: "Payment") -> bool:
     ),
     Breach(
         label="6b",
-        title="helper with an exception in the contract of import-linter",
+        title="helper that import-linter is told to ignore",
         changes=(
             HELPER,
-            _also("from modules.shared import is_paid\n"),
-            Append(SELECTORS, "order_is_paid = is_paid\n"),
+            Append(
+                SELECTORS,
+                '''\
+def order_is_paid(*, order_id: UUID) -> bool:
+    """Whether the money for an order is there."""
+    from modules.shared import is_paid
+
+    return is_paid(order_id)
+''',
+            ),
             _accepted(
                 "modules.orders.selectors -> modules.shared",
                 "modules.shared -> modules.payments.models",

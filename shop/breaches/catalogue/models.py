@@ -205,7 +205,7 @@ class SandboxChargeAdmin(_ReadOnly, ModuleAdmin):
     ),
     Breach(
         label="25b",
-        title="admin registration of whatever is not registered",
+        title="admin registration of whatever lacks one",
         changes=(
             Replace(
                 "modules/orders/admin.py",

@@ -122,7 +122,7 @@ BREACHES = (
     ),
     Breach(
         label="12c",
-        title="a computed attribute, for which there is no import at all",
+        title="computed attribute of the parent package",
         changes=(
             _with_import("import modules\n"),
             Append(

@@ -38,6 +38,27 @@ def note(order_id: str) -> None:
         ),
     ),
     Breach(
+        label="29c",
+        title="Celery task of another module, short name",
+        changes=(
+            Replace(
+                "modules/payments/tasks.py",
+                "@shared_task(ignore_result=True)\ndef refund(",
+                '@shared_task(ignore_result=True, name="payments.refund")\ndef refund(',
+            ),
+            Replace(TASKS, "from celery import shared_task\n", "from celery import current_app, shared_task\n"),
+            Append(
+                TASKS,
+                '''\
+@shared_task(ignore_result=True)
+def refund(order_id: str) -> None:
+    """Give the money of an order back."""
+    current_app.send_task("payments.refund", kwargs={"order_id": order_id}, retry=False)
+''',
+            ),
+        ),
+    ),
+    Breach(
         label="31",
         title="settings of another module",
         changes=(
@@ -53,7 +74,7 @@ def order_callback_url() -> str:
     ),
     Breach(
         label="31b",
-        title="settings of another module, from the file of the composition root",
+        title="settings of another module, from their file",
         changes=(
             Append(
                 SERVICE,

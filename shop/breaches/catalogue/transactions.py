@@ -34,7 +34,7 @@ def order_refund(*, order_id: UUID) -> None:
     ),
     Breach(
         label="33b",
-        title="one transaction over whatever modules are named",
+        title="one transaction over modules that are computed",
         changes=(
             Replace(
                 SERVICE,
