@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+
+class NotInstalled(Exception):
+    """A linter that is to be compared with is not there."""
+
+
 TOOLS = ("import-linter", "tach")
 
 IMPORT_LINTER = """\
@@ -62,9 +67,12 @@ def of_import_linter(copy: Path, answer: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def of_tach(copy: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Its errors in a copy that is configured."""
+    """Its errors in a copy that is configured. Raises NotInstalled."""
+    program = Path(sys.executable).with_name("tach")
+    if not program.is_file():
+        raise NotInstalled("tach is not installed beside this Python; it is of the development group: uv sync")
     done = subprocess.run(  # noqa: S603
-        [str(Path(sys.executable).with_name("tach")), "check", "--output", "json"],
+        [str(program), "check", "--output", "json"],
         cwd=copy,
         env=dict(environment),
         capture_output=True,

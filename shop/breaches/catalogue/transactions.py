@@ -48,8 +48,9 @@ def order_decline(*, order_id: UUID, payer: str) -> None:
     """Both or neither: the order is cancelled, and whoever takes the money is said to have declined it."""
     with transaction("orders"):
         order_cancel(order_id=order_id, reason="declined")
-        with transaction(payer):
-            publish(PaymentDeclined(order_id=order_id, reason="too late"))
+        if payer in settings.MODULES:
+            with transaction(payer):
+                publish(PaymentDeclined(order_id=order_id, reason="too late"))
 ''',
             ),
         ),

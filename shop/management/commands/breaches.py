@@ -15,6 +15,7 @@ from shop.breaches import telling
 from shop.breaches.breach import Breach, NotApplicable, diff
 from shop.breaches.catalogue import CATALOGUE
 from shop.breaches.judging import Outcome
+from shop.breaches.others import NotInstalled
 from shop.breaches.program import JobFailed
 from shop.breaches.run import outcomes
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         progress = _Progress(len(breaches))
         try:
             judged = outcomes(breaches, root=root, processes=options["processes"], tell=progress)
-        except (JobFailed, NoServer) as error:
+        except (JobFailed, NoServer, NotInstalled) as error:
             raise CommandError(str(error)) from error
         finally:
             progress.end()
