@@ -239,8 +239,9 @@ def test_who_may_still_take_the_source_for_the_home_is_waited_for(moving: Projec
     with as_owner(moving.pair.source) as reader, reader.transaction():
         (pid,) = reader.execute("select pg_backend_pid()").fetchone() or (0,)
         moving.do("cutover", "verify")
-        monkeypatch.setattr("extraction.stages.complete.READERS_S", 0.3)
-        assert f"pid {pid} of shop_inventory" in moving.refused("complete")
+        with monkeypatch.context() as patch:
+            patch.setattr("extraction.stages.complete.READERS_S", 0.3)
+            assert f"pid {pid} of shop_inventory" in moving.refused("complete")
         assert reader.execute("select count(*) from product").fetchone() == (200,)
     assert moving.do("rollback", "cutover", "verify", "complete")["outcome"] == "done", "nothing had been taken away"
 
