@@ -129,7 +129,7 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
 @cache
 def aliases() -> frozenset[str]:
     """Database aliases that serve a module, or several."""
-    return frozenset(module["database"] for module in _modules().values())
+    return frozenset(module["database"] for module in _modules().values() if "database" in module)
 
 
 def _report(guard: type[GuardError], module: str, other: str, message: str) -> None:
@@ -155,11 +155,11 @@ def _mode() -> str:
 @cache
 def _module_of_alias() -> dict[str, str]:
     """Module by alias, for aliases that serve one module only. `default` serves the rest of the project too."""
-    served = Counter(module["database"] for module in _modules().values())
+    served = Counter(module.get("database", DEFAULT_DB_ALIAS) for module in _modules().values())
     return {
         alias: name
         for name, module in _modules().items()
-        if served[alias := module["database"]] == 1 and alias != DEFAULT_DB_ALIAS
+        if served[alias := module.get("database", DEFAULT_DB_ALIAS)] == 1 and alias != DEFAULT_DB_ALIAS
     }
 
 

@@ -39,6 +39,8 @@ def _page(
     else:
         yield from _paths(house, member, model, of_class)
     for inline in inlines:
+        if getattr(inline, "model", None) is None:
+            continue  # admin.E105 says it
         if other := _other(house, member, inline.model):
             spot = of_attribute(house, of_class, "inlines")
             what = f"administers {inline.model._meta.label} inside {of_class.__qualname__}: {inline.__qualname__}"
