@@ -249,7 +249,7 @@ class Migration(migrations.Migration):
     ),
     Breach(
         label="39",
-        title="auth.User foreign key, ORM user on request.user",
+        title="foreign key to the user model",
         changes=(
             Replace(
                 MODELS,
