@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,6 +139,19 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 30) -> Any:
         assert time.monotonic() < end, f"not within {within_s:g} s"
         time.sleep(0.01)
     return found
+
+
+@contextmanager
+def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Somebody works in a thread until the block ends, which sets the event."""
+    is_over = threading.Event()
+    thread = threading.Thread(target=work, args=(is_over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def lose(admin: Connection[Any], slot: str) -> None:

@@ -24,7 +24,7 @@ from extraction.replicate.governor import Followers, Governor, Strain
 from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import Progress, is_complete
 from extraction.replicate.stream import follow, prepare, start
-from tests.extraction.conftest import Servers, as_owner, connect, lose, rows, wait_for
+from tests.extraction.conftest import Servers, as_owner, connect, lose, meanwhile, rows, wait_for
 
 MANY = 30_000
 """Rows of `product`, some 3 MB."""
@@ -374,9 +374,8 @@ def killed_at(pair: Pair, share: float) -> None:
 @contextmanager
 def hammering(side: Side) -> Iterator[None]:
     """Inserts, updates, deletes and truncations, until the end."""
-    is_over = threading.Event()
 
-    def write() -> None:
+    def write(is_over: threading.Event) -> None:
         with as_owner(side) as owner:
             number = 0
             while not is_over.is_set():
@@ -388,34 +387,23 @@ def hammering(side: Side) -> Iterator[None]:
                     owner.execute("truncate reservation")
                 owner.execute("insert into reservation (quantity) values (%s)", [number])
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with meanwhile(write):
         yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 @contextmanager
 def freezing(pid: int) -> Iterator[None]:
     """A server process that hangs for half a second again and again."""
-    is_over = threading.Event()
 
-    def freeze() -> None:
+    def freeze(is_over: threading.Event) -> None:
         while not is_over.is_set():
             os.kill(pid, signal.SIGSTOP)
             time.sleep(0.5)
             os.kill(pid, signal.SIGCONT)
             time.sleep(0.001)
 
-    thread = threading.Thread(target=freeze)
-    thread.start()
-    try:
+    with meanwhile(freeze):
         yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def truncate(side: Side) -> None:

@@ -29,7 +29,7 @@ from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
 from tests.extraction import conftest
 from tests.extraction.commands import Project, made, project, receive, schema
-from tests.extraction.conftest import Servers, as_owner, connect, wait_for
+from tests.extraction.conftest import Servers, as_owner, connect, meanwhile, wait_for
 from tests.extraction.test_recall import hand_over_unheard, may_read
 from tests.extraction.test_switch import places
 from tests.extraction.two_servers import EXTRACTION, TwoServers
@@ -246,19 +246,13 @@ def test_who_is_large_is_found_out_at_once_or_as_soon_as_the_server_notes_it(
 @contextmanager
 def noting(side: Side) -> Iterator[None]:
     """The server notes what is open, again and again, as it does by itself every 15 s."""
-    is_over = threading.Event()
 
-    def note() -> None:
+    def note(is_over: threading.Event) -> None:
         while not is_over.wait(0.3):
             run(side, "select pg_log_standby_snapshot()")
 
-    thread = threading.Thread(target=note)
-    thread.start()
-    try:
+    with meanwhile(note):
         yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from extraction.replicate.pair import Pair, Side
 from extraction.replicate.progress import delay, is_complete, progress
 from extraction.replicate.removal import remove
 from extraction.replicate.stream import follow, prepare, start
-from tests.extraction.conftest import Servers, as_owner, connect, lose, rows, wait_for
+from tests.extraction.conftest import Servers, as_owner, connect, lose, meanwhile, rows, wait_for
 
 WAITS_FOR = "select exists (select from pg_stat_activity where %s = any (pg_blocking_pids(pid)))"
 TABLES = ("product", "reservation", "stock", "movement", 'Odd "table" %s', "ticket")
@@ -390,21 +390,15 @@ def change_settings(url: str, change: str, settings: dict[str, str]) -> None:
 def writing(side: Side) -> Iterator[list[int]]:
     """A writer that commits tickets one after another; what was acknowledged."""
     written: list[int] = []
-    is_over = threading.Event()
 
-    def write() -> None:
+    def write(is_over: threading.Event) -> None:
         with as_owner(side) as owner:
             while not is_over.is_set():
                 owner.execute("insert into ticket (writer, number) values (1, %s)", [len(written)])
                 written.append(len(written))
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with meanwhile(write):
         yield written
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def forked(work: Callable[[Pair], None], pair: Pair) -> Any:
