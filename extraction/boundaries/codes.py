@@ -46,7 +46,7 @@ CODES = {
     "boundaries.E307": Code("checks", "a migration that waits for another module's", "take the relation away"),
     "boundaries.E308": Code("checks", "a template library of another module", "let the page ask both for their part"),
     "boundaries.E309": Code("checks", "a task under another module's name", "begin its name with the module's own"),
-    "boundaries.E401": Code("database", "a constraint across schemas", "drop it, and keep the id as a plain value"),
+    "boundaries.E401": Code("database", "a constraint out of its module", "drop it, and keep the id as a plain value"),
     "boundaries.E402": Code("database", "a view, rule or function over another schema", "drop it, and ask with a call"),
     "boundaries.E403": Code("database", "a role that may become another", "revoke the membership"),
     "boundaries.E404": Code("database", "a privilege in another module's schema", "revoke it"),

@@ -5,7 +5,7 @@ does not answer is said at the end; the others are looked at all the same.
 
     two schemas of one database   all of it
     a schema that several share   the tables of their models; views and functions there are nobody's
-    one role for several modules  dependencies only: nothing is refused to a role that is the other's too
+    one role for several modules  dependencies alone: nothing is refused to a role that is the other's too
     databases of one server       each role's privileges in all of them
 """
 
@@ -15,13 +15,14 @@ import psycopg
 
 from extraction.boundaries.audit import dependencies, privileges, roles
 from extraction.boundaries.audit.databases import LeftOut, databases_of, sharing_a_role
-from extraction.boundaries.findings import Finding, Skipped
+from extraction.boundaries.findings import Finding, Partly, Skipped
 from extraction.boundaries.house import House
 
 
 def findings(house: House) -> Iterator[Finding]:
-    """E401 to E404. Raises Skipped, after what was found, where a database was not looked at."""
-    left_out = LeftOut()
+    """E401 to E404. After what was found it raises Skipped, where a database was not looked at, and Partly, where
+    modules share a role."""
+    left_out, unseen = LeftOut(), LeftOut()
     with databases_of(house, left_out) as databases:
         for database in databases:
             try:
@@ -31,6 +32,9 @@ def findings(house: House) -> Iterator[Finding]:
             except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
                 left_out.add(", ".join(database.aliases), error)
         for modules, reason in sharing_a_role(databases):
-            left_out.add(modules, reason)
+            unseen.add(modules, reason)
+    said = "; ".join(str(each) for each in (left_out, unseen) if each.by_reason)
     if left_out.by_reason:
-        raise Skipped(str(left_out))
+        raise Skipped(said)
+    if unseen.by_reason:
+        raise Partly(said)
