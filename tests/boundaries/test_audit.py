@@ -69,7 +69,8 @@ def database(server_url: str) -> Iterator[str]:
 def town(server_url: str, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     roles = {"of_orders": f"{database} orders", "of_pay": f"{database} pay", "group": f"{database} group"}
     names: dict[str, sql.Composable] = {key: sql.Identifier(role) for key, role in roles.items()}
-    names |= {"orders": sql.Identifier(ORDERS), "pay": sql.Identifier(PAYMENTS), "password": sql.Literal(PASSWORD)}
+    names |= {"orders": sql.Identifier(ORDERS), "pay": sql.Identifier(PAYMENTS)}
+    names |= {"password": sql.Literal(PASSWORD), "pay_text": sql.Literal(PAYMENTS)}
     for alias, role in ((ORDERS, roles["of_orders"]), ("pay", roles["of_pay"])):
         monkeypatch.setitem(connections.settings, f"town_{alias}", _database(server_url, database, role))
     members = (
@@ -84,6 +85,7 @@ def town(server_url: str, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield made
         made.run(*(f"drop owned by {{{role}}} cascade" for role in roles), "drop schema public cascade")
         made.run("drop schema if exists {orders}, {pay} cascade", "create schema public")
+        made.run("drop foreign data wrapper if exists none cascade")
     for alias in ("town_orders", "town_pay"):
         with suppress(AttributeError):
             del connections[alias]
@@ -94,6 +96,7 @@ MADE = (
     "create role {of_orders} login password {password}",
     "create role {of_pay} login password {password}",
     "create role {group}",
+    "grant usage on schema public to public",
     "create schema {orders} authorization {of_orders}",
     "create schema {pay} authorization {of_pay}",
     'create table {orders}."order" (id serial primary key, payment_id int)',
@@ -128,7 +131,6 @@ def test_two_modules_that_keep_to_themselves_are_let_be(town: Town) -> None:
         "alter default privileges for role {of_pay} grant select on tables to {group}",
         "create table public.kernel (id int primary key)",
         "create view public.overview as select * from {pay}.payment",
-        "grant usage on schema public to public",
     )
     assert town.said() == []
 
@@ -208,6 +210,37 @@ def test_a_key_into_a_schema_of_no_module_is_found(town: Town) -> None:
         ),
         (
             [
+                "create function public.f() returns trigger language plpgsql as "
+                "$$ begin update {pay}.payment set state = 'sent'; return new; end $$",
+                'create trigger t before insert on {orders}."order" for each row execute function public.f()',
+            ],
+            'has the trigger t on orders."order", which hangs on the table {p}.payment through the function public.f()',
+        ),
+        (
+            [
+                "create function {pay}.is_open(id int) returns bool language plpgsql as 'begin return true; end'",
+                'alter table {orders}."order" add constraint k check ({pay}.is_open(payment_id))',
+            ],
+            'has the table constraint k on orders."order", which hangs on the function {p}.is_open(integer)',
+        ),
+        (
+            [
+                'alter table {orders}."order" enable row level security',
+                'create policy p on {orders}."order" using (exists (select from {pay}.payment))',
+            ],
+            'has the policy p on orders."order", which hangs on the table {p}.payment',
+        ),
+        (
+            [
+                "create foreign data wrapper none",
+                "create server away foreign data wrapper none",
+                "create foreign table {orders}.copied (id int) server away "
+                "options (schema_name {pay_text}, table_name 'payment')",
+            ],
+            "has the foreign table orders.copied, which stands for the table {p}.payment",
+        ),
+        (
+            [
                 'create view public.sales as select o.id from {orders}."order" o join {pay}.payment p '
                 "on p.id = o.payment_id"
             ],
@@ -221,6 +254,115 @@ def test_what_hangs_on_anothers_is_found(town: Town, statements: list[str], what
     assert town.said() == [("E402", "orders", "payments", what.replace("{p}", PAY))]
 
 
+DEFINER = "create function public.f() returns bigint security definer language plpgsql"
+
+
+@pytest.mark.parametrize(
+    ("statements", "what"),
+    [
+        (
+            ["create view public.v as select id from {pay}.payment", "grant select on public.v to {of_orders}"],
+            "may use the view public.v, which hangs on the table {p}.payment: orders has SELECT",
+        ),
+        (
+            [
+                'create view public."a.b" as select id from {pay}.payment',
+                'create view public."V" as select id from public."a.b"',
+                'grant select (id), insert on public."V" to {group}',
+                "grant {group} to {of_orders}",
+            ],
+            'may use the view public."V", which hangs on the table {p}.payment through the view public."a.b": orders '
+            "has INSERT, SELECT",
+        ),
+        (
+            [
+                "create materialized view public.v as select id from {pay}.payment",
+                "grant select on public.v to public",
+            ],
+            "may use the materialized view public.v, which hangs on the table {p}.payment: orders, as everybody, has "
+            "SELECT",
+        ),
+        (
+            [DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'"],
+            "may use the function public.f(), whose text names the table {p}.payment: orders, as everybody, has "
+            "EXECUTE",
+        ),
+        (
+            [DEFINER + " set search_path = {pay}, pg_temp as 'begin return (select count(*) from Payment); end'"],
+            "may use the function public.f(), whose text names the table {p}.payment: orders, as everybody, has "
+            "EXECUTE",
+        ),
+        (
+            [
+                "create view public.seen with (security_invoker) as select id from {pay}.payment",
+                DEFINER + " as 'begin return (select count(*) from seen); end'",
+            ],
+            "may use the function public.f(), which hangs on the table {p}.payment through the view public.seen: "
+            "orders, as everybody, has EXECUTE",
+        ),
+        (
+            [
+                "create table public.inbox (state text)",
+                "create rule r as on insert to public.inbox do also insert into {pay}.payment (state) "
+                "values (new.state)",
+                "grant insert on public.inbox to {of_orders}",
+            ],
+            "may use the table public.inbox, which hangs on the table {p}.payment: orders has INSERT",
+        ),
+        (
+            [
+                "create table public.inbox (state text)",
+                "create function public.f() returns trigger security definer language plpgsql as "
+                "$$ begin insert into {pay}.payment (state) values (new.state); return new; end $$",
+                "create trigger t before insert on public.inbox for each row execute function public.f()",
+                "grant insert on public.inbox to {of_orders}",
+            ],
+            "may use the table public.inbox, which hangs on the table {p}.payment through the function public.f(): "
+            "orders has INSERT",
+        ),
+        (
+            [
+                "create foreign data wrapper none",
+                "create server away foreign data wrapper none",
+                "create foreign table public.copied (id int) server away "
+                "options (schema_name {pay_text}, table_name 'payment')",
+                "grant select on public.copied to {of_orders}",
+            ],
+            "may use the foreign table public.copied, which stands for the table {p}.payment: orders has SELECT",
+        ),
+    ],
+)
+def test_what_is_nobodys_and_lends_a_role_anothers_tables_is_found(
+    town: Town, statements: list[str], what: str
+) -> None:
+    town.run(*statements)
+    assert town.said() == [("E402", "orders", "payments", what.replace("{p}", PAY))]
+
+
+def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> None:
+    town.run(
+        "create schema hidden",
+        "create view hidden.v as select id from {pay}.payment",
+        "grant select on hidden.v to {of_orders}",  # which may not enter the schema
+        "create view public.invoker with (security_invoker = on) as select id from {pay}.payment",
+        "create view public.over_it as select id from public.invoker",
+        "create view public.its_own as select id from {pay}.payment",
+        "alter view public.its_own owner to {of_orders}",
+        "grant select on public.invoker, public.over_it to {of_orders}",
+        "grant select on public.invoker, public.over_it to {of_pay}",
+        "create function public.asker() returns bigint language sql as 'select count(*) from {pay}.payment'",
+        "create function public.fence() returns trigger security definer language plpgsql as "
+        "'begin perform from {pay}.payment; return null; end'",
+        "create trigger fence before insert on {pay}.payment execute function public.fence()",
+        "create table public.log (state text)",
+        "create rule r as on insert to public.log do also insert into {pay}.payment (state) values (new.state)",
+        "grant select on public.log to {of_orders}",
+        "create view public.theirs as select id from {pay}.payment",
+        "grant select on public.theirs to {of_pay}",
+    )
+    assert town.said() == []
+
+
 @pytest.mark.parametrize("written", ["orders.ORDER", 'Orders . "order"', '"orders"."order"'])
 def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written: str) -> None:
     town.run(
@@ -229,8 +371,8 @@ def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written
         "create function {orders}.deep() returns int language sql as 'select 1 from {pay} . payment'",
     )
     assert town.said() == [
-        ("E402", "orders", "payments", f"has the function orders.deep(), whose text names {PAYMENTS}.payment"),
-        ("E402", "payments", "orders", f"has the function {PAY}.deep(), whose text names orders.order"),
+        ("E402", "orders", "payments", f"has the function orders.deep(), whose text names the table {PAY}.payment"),
+        ("E402", "payments", "orders", f'has the function {PAY}.deep(), whose text names the table orders."order"'),
     ]
 
 
@@ -288,6 +430,14 @@ def test_a_membership_that_gives_nothing_is_let_be(town: Town) -> None:
         (["grant delete on {pay}.payment to public"], "orders, as everybody, has DELETE on {p}.payment"),
         (["grant usage on sequence {pay}.payment_id_seq to {of_orders}"], "orders has USAGE on {p}.payment_id_seq"),
         (["alter table {pay}.payment owner to {of_orders}"], "orders owns {p}.payment"),
+        (
+            [
+                "create table {pay}.parted (id int) partition by range (id)",
+                "create table public.part partition of {pay}.parted for values from (0) to (9)",
+                "grant select on public.part to {of_orders}",
+            ],
+            "orders has SELECT on public.part",
+        ),
         (
             [
                 "create function {pay}.f() returns int language sql as 'select 1'",

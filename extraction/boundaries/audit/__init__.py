@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 import psycopg
 
-from extraction.boundaries.audit import dependencies, privileges, roles
+from extraction.boundaries.audit import dependencies, lent, privileges, roles
 from extraction.boundaries.audit.databases import LeftOut, databases_of, sharing_a_role
+from extraction.boundaries.audit.edges import edges_of, outside
 from extraction.boundaries.findings import Finding, Partly, Skipped
 from extraction.boundaries.house import House
 
@@ -26,7 +27,10 @@ def findings(house: House) -> Iterator[Finding]:
     with databases_of(house, left_out) as databases:
         for database in databases:
             try:
-                yield from dependencies.findings(database)
+                edges = edges_of(database)
+                beyond = outside(edges)
+                yield from dependencies.findings(database, edges, beyond)
+                yield from lent.findings(database, beyond)
                 yield from roles.findings(database)
                 yield from privileges.findings(database)
             except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:

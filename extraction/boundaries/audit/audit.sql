@@ -38,14 +38,16 @@ order by 4, 1
 -- name: dependencies
 -- Of what hangs on what across an edge, by pg_depend: views, rules, parsed functions, triggers, defaults, sequences,
 -- types, partitions. Each thing stands for what it is part of: a rule for its view, a default for its table. What is
--- no module's is kept where something may pass through it: views and functions. Foreign keys are asked for above.
+-- no module's is kept where something may pass through it: views, rules, triggers and functions. Foreign keys are asked
+-- for above. `lends` says with whose rights it is passed: 'all' with others than the asker's, whatever comes behind; 'own'
+-- with others, but for what comes behind a view; 'writes' the same, by whoever writes; 'no' with the asker's.
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
 ), space as (
   select n.oid, r.module from pg_namespace n left join resident r on not r.is_shared and r.schema = n.nspname
   where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and n.nspname !~ '^pg_(toast_)?temp_'
 ), head as (
-  -- In a shared schema an index, a partition and an owned sequence are their table's.
+  -- An index, a partition and an owned sequence are their table's.
   select c.oid, coalesce(pg_partition_root(t.oid), t.oid) as head
   from pg_class c
   left join pg_index i on i.indexrelid = c.oid
@@ -54,63 +56,68 @@ with resident as (
   join pg_class t on t.oid = coalesce(i.indrelid, d.refobjid, c.oid)
   join space s on s.oid = c.relnamespace
 ), relation as materialized (
-  select c.oid, c.relkind, coalesce(s.module, among.module) as module
+  select c.oid, c.relkind in ('v', 'm', 'f') as passes, coalesce(s.module, among.module) as module,
+         case when c.relkind in ('m', 'f') then 'all'
+              when c.relkind <> 'v' then 'writes'
+              when exists (select from pg_options_to_table(c.reloptions) o
+                           where o.option_name = 'security_invoker' and o.option_value::bool) then 'no'
+              else 'own' end as lends
   from head h
   join pg_class c on c.oid = h.oid
   join space s on s.oid = c.relnamespace
   join pg_class t on t.oid = h.head
   join pg_namespace n on n.oid = t.relnamespace
-  left join resident among on among.is_shared and among.schema = n.nspname and t.relname = any (among.tables)
-), thing (classid, objid, headclass, head, module, passes) as materialized (
-  select 'pg_class'::regclass, oid, 'pg_class'::regclass, oid, module, relkind in ('v', 'm') from relation
+  left join resident among on among.schema = n.nspname and (not among.is_shared or t.relname = any (among.tables))
+), thing (classid, objid, headclass, head, module, passes, lends) as materialized (
+  select 'pg_class'::regclass, oid, 'pg_class'::regclass, oid, module, passes, lends from relation
   union all
-  select 'pg_rewrite'::regclass, w.oid, 'pg_class'::regclass, r.oid, r.module, r.relkind in ('v', 'm')
+  select 'pg_rewrite'::regclass, w.oid, 'pg_class'::regclass, r.oid, r.module, true, r.lends
   from pg_rewrite w join relation r on r.oid = w.ev_class
   union all
-  select 'pg_attrdef'::regclass, a.oid, 'pg_class'::regclass, r.oid, r.module, false
+  select 'pg_attrdef'::regclass, a.oid, 'pg_class'::regclass, r.oid, r.module, false, r.lends
   from pg_attrdef a join relation r on r.oid = a.adrelid
   union all
-  select 'pg_trigger'::regclass, t.oid, 'pg_class'::regclass, r.oid, r.module, false
+  select 'pg_trigger'::regclass, t.oid, 'pg_class'::regclass, r.oid, r.module, true, r.lends
   from pg_trigger t join relation r on r.oid = t.tgrelid
   union all
-  select 'pg_policy'::regclass, p.oid, 'pg_class'::regclass, r.oid, r.module, false
+  select 'pg_policy'::regclass, p.oid, 'pg_class'::regclass, r.oid, r.module, false, r.lends
   from pg_policy p join relation r on r.oid = p.polrelid
   union all
-  select 'pg_constraint'::regclass, k.oid, 'pg_class'::regclass, r.oid, r.module, false
+  select 'pg_constraint'::regclass, k.oid, 'pg_class'::regclass, r.oid, r.module, false, r.lends
   from pg_constraint k join relation r on r.oid = k.conrelid where k.contype <> 'f'
   union all
-  select 'pg_proc'::regclass, p.oid, 'pg_proc'::regclass, p.oid, s.module, true
+  select 'pg_proc'::regclass, p.oid, 'pg_proc'::regclass, p.oid, s.module, true, case when p.prosecdef then 'all' else 'no' end
   from pg_proc p join space s on s.oid = p.pronamespace
   union all
-  select 'pg_type'::regclass, t.oid, 'pg_type'::regclass, t.oid, s.module, false
+  select 'pg_type'::regclass, t.oid, 'pg_type'::regclass, t.oid, s.module, false, 'no'
   from pg_type t join space s on s.oid = t.typnamespace
   where t.typrelid = 0 and not exists (select from pg_type e where e.typarray = t.oid)
   union all
-  select 'pg_type'::regclass, t.oid, 'pg_type'::regclass, e.oid, s.module, false
+  select 'pg_type'::regclass, t.oid, 'pg_type'::regclass, e.oid, s.module, false, 'no'
   from pg_type t join pg_type e on e.typarray = t.oid and e.typrelid = 0 join space s on s.oid = e.typnamespace
   union all
-  select 'pg_type'::regclass, t.oid, 'pg_class'::regclass, r.oid, r.module, r.relkind in ('v', 'm')
+  select 'pg_type'::regclass, t.oid, 'pg_class'::regclass, r.oid, r.module, r.passes, r.lends
   from pg_type t
   left join pg_type e on e.typarray = t.oid
   join relation r on r.oid = coalesce(nullif(t.typrelid, 0), e.typrelid)
   union all
-  select 'pg_collation'::regclass, o.oid, 'pg_collation'::regclass, o.oid, s.module, false
+  select 'pg_collation'::regclass, o.oid, 'pg_collation'::regclass, o.oid, s.module, false, 'no'
   from pg_collation o join space s on s.oid = o.collnamespace
   union all
-  select 'pg_operator'::regclass, o.oid, 'pg_operator'::regclass, o.oid, s.module, false
+  select 'pg_operator'::regclass, o.oid, 'pg_operator'::regclass, o.oid, s.module, false, 'no'
   from pg_operator o join space s on s.oid = o.oprnamespace
   union all
-  select 'pg_opclass'::regclass, o.oid, 'pg_opclass'::regclass, o.oid, s.module, false
+  select 'pg_opclass'::regclass, o.oid, 'pg_opclass'::regclass, o.oid, s.module, false, 'no'
   from pg_opclass o join space s on s.oid = o.opcnamespace
   union all
-  select 'pg_ts_config'::regclass, o.oid, 'pg_ts_config'::regclass, o.oid, s.module, false
+  select 'pg_ts_config'::regclass, o.oid, 'pg_ts_config'::regclass, o.oid, s.module, false, 'no'
   from pg_ts_config o join space s on s.oid = o.cfgnamespace
 ), edge as (
-  select distinct one.module, other.module as other, one.passes, other.passes as passes_on,
-         one.headclass, one.head, other.headclass as otherclass, other.head as otherhead,
+  select distinct one.module, other.module as other, one.headclass, one.head, one.lends,
+         other.headclass as otherclass, other.head as otherhead,
          -- A view is named for its own rule, a column for the type that it has.
-         case when d.classid = 'pg_rewrite'::regclass and one.passes then one.headclass else d.classid end as classid,
-         case when d.classid = 'pg_rewrite'::regclass and one.passes then one.head else d.objid end as objid
+         case when d.classid = 'pg_rewrite'::regclass and one.lends <> 'writes' then one.headclass else d.classid end as classid,
+         case when d.classid = 'pg_rewrite'::regclass and one.lends <> 'writes' then one.head else d.objid end as objid
   from pg_depend d
   join thing one on one.classid = d.classid and one.objid = d.objid
   join thing other on other.classid = d.refclassid and other.objid = d.refobjid
@@ -121,7 +128,7 @@ with resident as (
 )
 select e.module, e.other, format('%%s/%%s', e.headclass::oid, e.head) as head,
        format('%%s/%%s', e.otherclass::oid, e.otherhead) as target,
-       i.type || ' ' || i.identity as what, o.type || ' ' || o.identity as "on", h.type || ' ' || h.identity as through
+       i.type || ' ' || i.identity as what, o.type || ' ' || o.identity as "on", h.type || ' ' || h.identity as through, e.lends
 from edge e
 cross join lateral pg_identify_object(e.classid, e.objid, 0) i
 cross join lateral pg_identify_object(e.otherclass, e.otherhead, 0) o
@@ -129,25 +136,93 @@ cross join lateral pg_identify_object(e.headclass, e.head, 0) h
 order by 5, 6
 
 -- name: bodies
--- Functions in a module's own schema whose text PostgreSQL keeps as it was written: it knows nothing of what they name.
-select r.module, i.type || ' ' || i.identity as what, p.prosrc as text
-from pg_proc p
-join pg_namespace n on n.oid = p.pronamespace
-join jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool) on not r.is_shared and r.schema = n.nspname
-join pg_language l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
-cross join lateral pg_identify_object('pg_proc'::regclass, p.oid, 0) i
-where p.prosrc <> ''
-  and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-order by 2
+-- Functions whose text PostgreSQL keeps as it was written: it knows nothing of what they name. And foreign tables of
+-- postgres_fdw, as a text that is the name of the table that they stand for.
+with resident as (
+  select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
+), body as (
+  select r.module, p.tableoid, p.oid, p.prosrc as text, 'names' as says, case when p.prosecdef then 'all' else 'no' end as lends,
+         coalesce((select substr(s, 13) from unnest(p.proconfig) s where s like 'search\_path=%%'),
+                  quote_ident(n.nspname) || ', public') as path
+  from pg_proc p
+  join pg_namespace n on n.oid = p.pronamespace and n.nspname not in ('pg_catalog', 'information_schema')
+  join pg_language l on l.oid = p.prolang and l.lanname not in ('c', 'internal')
+  left join resident r on not r.is_shared and r.schema = n.nspname
+  where p.prosrc <> ''
+  union all
+  select r.module, c.tableoid, c.oid, format('%%I.%%I', coalesce(o.schema, n.nspname), coalesce(o.name, c.relname)),
+         'is', 'all', ''
+  from pg_foreign_table f
+  join pg_class c on c.oid = f.ftrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  left join resident r on r.schema = n.nspname and (not r.is_shared or c.relname = any (r.tables))
+  cross join lateral (
+    select max(option_value) filter (where option_name = 'schema_name') as schema,
+           max(option_value) filter (where option_name = 'table_name') as name
+    from pg_options_to_table(f.ftoptions)) o
+)
+select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.says, b.lends, b.path
+from body b
+cross join lateral pg_identify_object(b.tableoid, b.oid, 0) i
+where not exists (select from pg_depend d where d.classid = b.tableoid and d.objid = b.oid and d.deptype = 'e')
+order by 3
 
 -- name: names
--- Of the relations in the modules' own schemas.
-select r.module, r.schema, array_agg(c.relname::text) as names
-from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool)
-join pg_namespace n on n.nspname = r.schema
-join pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-where not r.is_shared
-group by 1, 2
+-- Which a text may mean: of the modules' relations and functions, and of what is no module's and lets something pass.
+with resident as (
+  select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
+), named as (
+  select r.module, n.nspname, c.relname as name, c.tableoid, c.oid
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
+  left join resident r on r.schema = n.nspname and (not r.is_shared or c.relname = any (r.tables))
+  where c.relkind in ('v', 'm', 'f') or c.relkind in ('r', 'p', 'S') and r.module is not null
+  union all
+  select r.module, n.nspname, p.proname, p.tableoid, p.oid
+  from pg_proc p
+  join pg_namespace n on n.oid = p.pronamespace and n.nspname not in ('pg_catalog', 'information_schema')
+  left join resident r on not r.is_shared and r.schema = n.nspname
+)
+select e.module, e.nspname::text as schema, e.name::text, format('%%s/%%s', e.tableoid, e.oid) as head,
+       i.type || ' ' || i.identity as what
+from named e
+cross join lateral pg_identify_object(e.tableoid, e.oid, 0) i
+where not exists (select from pg_depend d where d.classid = e.tableoid and d.objid = e.oid and d.deptype = 'e')
+
+-- name: users
+-- Of things that are no module's: who may use them, and the schema that they stand in, with others' rights than its own.
+-- What a trigger calls nobody can call.
+with asker as (
+  select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
+  join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
+), thing as (
+  select c.tableoid, c.oid, c.relnamespace as space, c.relowner as owner, 'TABLE ' || c.oid::regclass as name, p.name as privilege,
+         has_table_privilege('public', c.oid, p.name) as is_public, c.relacl as acl
+  from pg_class c cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)
+  where c.relkind in ('v', 'm', 'f') or p.name <> 'SELECT'
+  union all
+  select p.tableoid, p.oid, p.pronamespace, p.proowner, 'ROUTINE ' || p.oid::regprocedure, 'EXECUTE',
+         has_function_privilege('public', p.oid, 'EXECUTE'), coalesce(p.proacl, acldefault('f', p.proowner))
+  from pg_proc p where p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+), held as (
+  select a.module, a.role, format('%%s/%%s', t.tableoid, t.oid) as head, t.name, t.privilege, t.is_public,
+         exists (
+           select from aclexplode(t.acl) x where x.grantee in (0, a.oid) and x.privilege_type = t.privilege
+           union all
+           select from pg_attribute c cross join lateral aclexplode(c.attacl) x
+           where t.tableoid = 'pg_class'::regclass and c.attrelid = t.oid and x.grantee in (0, a.oid)
+             and x.privilege_type = t.privilege) as is_granted
+  from asker a
+  join thing t on t.owner <> a.oid and has_schema_privilege(a.oid, t.space, 'USAGE')
+  where format('%%s/%%s', t.tableoid, t.oid) = any (%(heads)s)
+    and case t.privilege when 'EXECUTE' then has_function_privilege(a.oid, t.oid, 'EXECUTE')
+                         when 'DELETE' then has_table_privilege(a.oid, t.oid, 'DELETE')
+                         else has_any_column_privilege(a.oid, t.oid, t.privilege) end
+)
+select module, role, head, name, array_agg(privilege order by privilege) as privileges, is_public, is_granted, false as is_owner
+from held
+group by 1, 2, 3, 4, 6, 7
+order by 1, 4
 
 -- name: attributes
 -- What goes over every wall.
@@ -225,7 +300,9 @@ with resident as (
     and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
   join pg_class t on t.oid = coalesce(d.refobjid, c.oid)
   join pg_class root on root.oid = coalesce(pg_partition_root(t.oid), t.oid)
-  join resident r on r.schema = n.nspname and (not r.is_shared or root.relname = any (r.tables))
+  join pg_namespace place on place.oid = root.relnamespace
+  join resident r on (not r.is_shared or root.relname = any (r.tables))
+    and r.schema = case when n.nspname in (select schema from resident where not is_shared) then n.nspname else place.nspname end
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
 ), held as (
   select a.module, o.module as other, a.role, o.oid, o.relkind = 'S' as is_sequence, o.relowner = a.oid as is_owner, p.name,

@@ -52,11 +52,12 @@ class Database:
     def aliases(self) -> list[str]:
         return sorted({each.alias for each in self.residents})
 
-    def all(self, query: str) -> list[Any]:
+    def all(self, query: str, **more: Any) -> list[Any]:
         """Rows of a query of audit.sql, which may use `residents` and `roles`. Raises psycopg.Error."""
         given = {
             "residents": Jsonb([asdict(each) for each in self.residents]),
             "roles": Jsonb([{"module": each.module, "role": each.role} for each in self.neighbours]),
+            **more,
         }
         return self.connection.execute(_queries(query), given).fetchall()
 

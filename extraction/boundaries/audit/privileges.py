@@ -14,13 +14,13 @@ def findings(database: Database) -> Iterator[Finding]:
     psycopg.Error."""
     for row in database.all("schemas"):
         what = "owns the schema" if row.is_owner else f"has {_and(row.privileges)} on the schema"
-        mend = _mend(row, f"SCHEMA {row.schema}")
-        yield _finding(row.module, row.other, f"{_who(row.role, row.is_public)} {what} {row.schema}", mend)
+        mend = revoked(row, f"SCHEMA {row.schema}")
+        yield _finding(row.module, row.other, f"{who(row.role, row.is_public)} {what} {row.schema}", mend)
     for row in database.all("relations"):
         columns = "" if row.is_whole else "columns of "
         what = f"owns {row.relation}" if row.is_owner else f"has {_and(row.privileges)} on {columns}{row.relation}"
-        mend = _mend(row, f"{'SEQUENCE' if row.is_sequence else 'TABLE'} {row.relation}")
-        yield _finding(row.module, row.other, f"{_who(row.role, row.is_public)} {what}", mend)
+        mend = revoked(row, f"{'SEQUENCE' if row.is_sequence else 'TABLE'} {row.relation}")
+        yield _finding(row.module, row.other, f"{who(row.role, row.is_public)} {what}", mend)
     for row in database.all("functions"):
         mend = f"run: REVOKE EXECUTE ON FUNCTION {row.function} FROM {_quoted(row.role)};"
         yield _finding(row.module, row.other, f"{row.role} has EXECUTE on {row.function}", mend)
@@ -35,11 +35,13 @@ def findings(database: Database) -> Iterator[Finding]:
         yield _finding(row.module, row.other, what, mend)
 
 
-def _who(role: str, is_public: bool) -> str:
+def who(role: str, is_public: bool) -> str:
+    """Holds the privilege."""
     return f"{role}, as everybody," if is_public else role
 
 
-def _mend(row: Any, what: str) -> str:
+def revoked(row: Any, what: str) -> str:
+    """Takes the privileges of a row of audit.sql away; `what` as SQL: `TABLE orders.order`."""
     if row.is_owner:
         return f"give it to the role of {row.other}: ALTER {what} OWNER TO …"
     if not row.is_granted:

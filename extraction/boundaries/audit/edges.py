@@ -1,0 +1,108 @@
+"""What hangs on what across an edge of the modules, as PostgreSQL knows it, and as the texts of functions say it.
+
+A text is not parsed. A name counts with its schema; without one behind FROM, JOIN and the like, where the search_path
+leads that the function sets, else in the function's own schema and public. What is put together of pieces is not seen.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from extraction.boundaries.audit.databases import Database
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NAME = r'"(?:[^"]|"")+"|\w+'
+_PAIR = re.compile(rf'(?<![\w.$"])({_NAME})\s*\.\s*({_NAME})')
+"""A name with its schema; or a field of a record, which no relation is called like."""
+_ALONE = re.compile(
+    rf'\b(?:from|join|using|update|only|table|(?:insert|merge)\s+into)\s+({_NAME})(?!\s*\.|[\w$"])', re.IGNORECASE
+)
+_SCHEMA = re.compile(rf"{_NAME}|[^\s,]+")
+HANGS = "which hangs on the"
+_SAYS = {"names": "whose text names the", "is": "which stands for the"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """Of a thing to another module's, or to and from what is no module's and lets something pass: a view, a rule, a
+    trigger, a function, a foreign table."""
+
+    module: str | None
+    other: str | None
+    head: str
+    target: str
+    what: str
+    """What hangs: a trigger, where `head` is its table."""
+    on: str
+    through: str
+    """The head, by its name."""
+    lends: str
+    """With whose rights one passes; see audit.sql."""
+    how: str = HANGS
+
+
+Outside = Mapping[str, list[Edge]]
+"""The edges of what is no module's, by head."""
+
+
+def edges_of(database: Database) -> list[Edge]:
+    """Raises psycopg.Error."""
+    return [*(Edge(**row._asdict()) for row in database.all("dependencies")), *_of_texts(database)]
+
+
+def outside(edges: list[Edge]) -> Outside:
+    found = defaultdict(list)
+    for edge in edges:
+        if edge.module is None:
+            found[edge.head].append(edge)
+    return dict(found)
+
+
+def by_end(head: str, within: Outside) -> dict[str, Edge]:
+    """The modules that this thing, or what it goes through, at last reaches, each with an edge to it."""
+    found: dict[str, Edge] = {}
+    seen, waiting = {head}, [head]
+    while waiting:
+        for edge in within.get(waiting.pop(), ()):
+            if edge.other is not None:
+                found.setdefault(edge.other, edge)
+            elif edge.target not in seen:
+                seen.add(edge.target)
+                waiting.append(edge.target)
+    return found
+
+
+def _of_texts(database: Database) -> Iterator[Edge]:
+    names = {(row.schema, row.name): row for row in database.all("names")}
+    for row in database.all("bodies"):
+        for target in {names[name].head: names[name] for name in _named(row) if name in names}.values():
+            if target.head != row.head and (row.module is None or row.module != target.module):
+                yield Edge(
+                    module=row.module,
+                    other=target.module,
+                    head=row.head,
+                    target=target.head,
+                    what=row.what,
+                    on=target.what,
+                    through=row.what,
+                    lends=row.lends,
+                    how=_SAYS[row.says],
+                )
+
+
+def _named(row: Any) -> Iterator[tuple[str, str]]:
+    """Schema and name."""
+    text = _COMMENT.sub(" ", row.text)
+    path = [_folded(schema) for schema in _SCHEMA.findall(row.path)]
+    for schema, name in sorted(set(_PAIR.findall(text))):
+        yield _folded(schema), _folded(name)
+    for name in sorted(set(_ALONE.findall(text))):
+        for schema in path:
+            yield schema, _folded(name)
+
+
+def _folded(name: str) -> str:
+    """As PostgreSQL reads an identifier."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
