@@ -232,6 +232,14 @@ def test_a_key_into_a_schema_of_no_module_is_found(town: Town) -> None:
         ),
         (
             [
+                "create table {pay}.parted (id int) partition by range (id)",
+                "create table public.part partition of {pay}.parted for values from (0) to (9)",
+                "create view {orders}.v as select id from public.part",
+            ],
+            "has the view orders.v, which hangs on the table public.part",
+        ),
+        (
+            [
                 "create foreign data wrapper none",
                 "create server away foreign data wrapper none",
                 "create foreign table {orders}.copied (id int) server away "
@@ -351,6 +359,7 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
         "grant select on public.invoker, public.over_it to {of_orders}",
         "grant select on public.invoker, public.over_it to {of_pay}",
         "create function public.asker() returns bigint language sql as 'select count(*) from {pay}.payment'",
+        "create function public.parsed() returns bigint begin atomic select count(*) from {pay}.payment; end",
         "create function public.fence() returns trigger security definer language plpgsql as "
         "'begin perform from {pay}.payment; return null; end'",
         "create trigger fence before insert on {pay}.payment execute function public.fence()",
