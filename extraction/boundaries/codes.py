@@ -47,9 +47,11 @@ CODES = {
     "boundaries.E308": Code("checks", "a template library of another module", "let the page ask both for their part"),
     "boundaries.E309": Code("checks", "a task under another module's name", "begin its name with the module's own"),
     "boundaries.E401": Code("database", "a constraint out of its module", "drop it, and keep the id as a plain value"),
-    "boundaries.E402": Code("database", "a view, rule or function over another schema", "drop it, and ask with a call"),
+    "boundaries.E402": Code(
+        "database", "a view, rule or function over another module's tables", "drop it, and ask with a call"
+    ),
     "boundaries.E403": Code("database", "a role that may become another", "revoke the membership"),
-    "boundaries.E404": Code("database", "a privilege in another module's schema", "revoke it"),
+    "boundaries.E404": Code("database", "a privilege on what is another module's", "revoke it"),
     "boundaries.E501": Code(
         "runtime", "SQL inside another module's transaction", "ask before it opens, or publish in it"
     ),

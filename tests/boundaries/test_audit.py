@@ -67,7 +67,7 @@ def database(server_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def town(server_url: str, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    roles = {"of_orders": f"{database} orders", "of_pay": f"{database} pay", "group": f"{database} group"}
+    roles = {"of_orders": f"{database} orders", "of_pay": f"{database} pay", "group": f'{database} "group"'}
     names: dict[str, sql.Composable] = {key: sql.Identifier(role) for key, role in roles.items()}
     names |= {"orders": sql.Identifier(ORDERS), "pay": sql.Identifier(PAYMENTS)}
     names |= {"password": sql.Literal(PASSWORD), "pay_text": sql.Literal(PAYMENTS)}
@@ -372,6 +372,22 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
     assert town.said() == []
 
 
+def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
+    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = connections.settings["town_pay"]["USER"]
+    monkeypatch.setitem(connections.settings, "town_pay", _database(server_url, "postgres", role))
+    town.run(
+        "drop schema {pay} cascade",
+        "create foreign data wrapper none",
+        "create server away foreign data wrapper none",
+        "create foreign table public.payment (id int) server away options (schema_name {pay_text})",
+        "create view {orders}.v as select id from public.payment",
+    )
+    what = f'has the view orders.v, which hangs on the table {PAY}."payment" through the foreign table public.payment'
+    assert town.said() == [("E402", "orders", "payments", what)]
+
+
 @pytest.mark.parametrize("written", ["orders.ORDER", 'Orders . "order"', '"orders"."order"'])
 def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written: str) -> None:
     town.run(
@@ -396,12 +412,12 @@ def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written
         (
             ["grant {of_pay} to {group}", "grant {group} to {of_orders}"],
             "payments",
-            "logs in as orders, a member of group, a member of pay, and so may act as payments does",
+            'logs in as orders, a member of "group", a member of pay, and so may act as payments does',
         ),
         (
             ["grant usage on schema {pay} to {group}", "grant {group} to {of_orders} with inherit false"],
             "payments",
-            "logs in as orders, a member of group, and so may act as payments does",
+            'logs in as orders, a member of "group", and so may act as payments does',
         ),
         (["alter role {of_orders} superuser"], "", "logs in as orders, which is SUPERUSER"),
         (["alter role {of_orders} bypassrls"], "", "logs in as orders, which is BYPASSRLS"),
@@ -481,6 +497,9 @@ def test_what_is_said_to_mend_a_privilege_does(town: Town) -> None:
         "grant {of_pay} to {of_orders}",
         "alter role {of_orders} createrole",
         "alter default privileges for role {of_pay} grant select on tables to {of_orders}",
+        'create view public."a.b" as select id from {pay}.payment',
+        'grant select (id), delete on public."a.b" to {of_orders}',
+        DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'",
         'alter table {orders}."order" add constraint k foreign key (payment_id) references {pay}.payment',
     )
     for each in town.audit()[0]:

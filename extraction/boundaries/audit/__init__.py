@@ -5,8 +5,12 @@ does not answer is said at the end; the others are looked at all the same.
 
     two schemas of one database   all of it
     a schema that several share   the tables of their models; views and functions there are nobody's
+    a schema of no module         what a module's role may use there to reach another's tables
     one role for several modules  dependencies alone: nothing is refused to a role that is the other's too
     databases of one server       each role's privileges in all of them
+
+Not seen: SQL that a function puts together, what extensions bring, large objects. Publications, subscriptions and event
+triggers need a role that is E403; a search_path into another's schema finds nothing there without what is E404.
 """
 
 from collections.abc import Iterator

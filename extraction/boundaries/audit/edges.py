@@ -8,7 +8,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from psycopg import sql
 
 from extraction.boundaries.audit.databases import Database
 
@@ -75,25 +77,35 @@ def by_end(head: str, within: Outside) -> dict[str, Edge]:
 
 
 def _of_texts(database: Database) -> Iterator[Edge]:
-    names = {(row.schema, row.name): row for row in database.all("names")}
+    names = {(row.schema, row.name): _Named(row.module, row.head, row.what) for row in database.all("names")}
+    schemas = {each.schema: each.module for each in database.neighbours if not each.is_shared}
     for row in database.all("bodies"):
-        for target in {names[name].head: names[name] for name in _named(row) if name in names}.values():
-            if target.head != row.head and (row.module is None or row.module != target.module):
+        for name in _names(row):
+            meant = names.get(name)
+            if meant is None and row.says == "is" and name[0] in schemas:  # of a database that this one reaches
+                meant = _Named(schemas[name[0]], "", f"table {sql.Identifier(*name).as_string()}")
+            if meant and meant.head != row.head and (row.module is None or row.module != meant.module):
                 yield Edge(
                     module=row.module,
-                    other=target.module,
+                    other=meant.module,
                     head=row.head,
-                    target=target.head,
+                    target=meant.head,
                     what=row.what,
-                    on=target.what,
+                    on=meant.what,
                     through=row.what,
                     lends=row.lends,
                     how=_SAYS[row.says],
                 )
 
 
-def _named(row: Any) -> Iterator[tuple[str, str]]:
-    """Schema and name."""
+class _Named(NamedTuple):
+    module: str | None
+    head: str
+    what: str
+
+
+def _names(row: Any) -> Iterator[tuple[str, str]]:
+    """Each schema and name that it may mean."""
     text = _COMMENT.sub(" ", row.text)
     path = [_folded(schema) for schema in _SCHEMA.findall(row.path)]
     for schema, name in sorted(set(_PAIR.findall(text))):

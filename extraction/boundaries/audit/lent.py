@@ -12,7 +12,7 @@ def findings(database: Database, outside: Outside) -> Iterator[Finding]:
     """Nothing of what no module's role may use. Raises psycopg.Error."""
     lending = {head: edges for head, edges in outside.items() if edges[0].lends != "no"}
     reached = {head: by_end(head, outside if edges[0].lends == "all" else lending) for head, edges in lending.items()}
-    roles = {each.module: each.role for each in database.residents}
+    roles = {each.module: each.role for each in database.neighbours}
     for row in database.all("users", heads=[head for head, by_module in reached.items() if by_module]):
         for other, end in reached[row.head].items():
             if row.role == roles[other]:
