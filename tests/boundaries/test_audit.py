@@ -372,6 +372,21 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
     assert town.said() == []
 
 
+def test_a_module_that_lives_in_another_database_is_lent_nothing_where_it_may_not_connect(
+    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = connections.settings["town_orders"]["USER"]
+    monkeypatch.setitem(connections.settings, "town_orders", _database(server_url, "postgres", role))
+    town.run("drop schema {orders} cascade", DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'")
+    assert [said[:3] for said in town.said()] == [("E402", "orders", "payments")]
+    here = sql.Identifier(town.admin.info.dbname)
+    town.admin.execute(sql.SQL("revoke connect on database {} from public").format(here))
+    town.admin.execute(sql.SQL("grant connect on database {} to {}").format(here, town.names["of_pay"]))
+    found = town.said()
+    town.admin.execute(sql.SQL("grant connect on database {} to public").format(here))
+    assert found == []
+
+
 def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
     town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,6 +541,9 @@ def test_in_a_schema_that_both_share_it_is_their_models_tables_that_count(town: 
         "create view public.sales as "
         "select p.id from public.orders_order o join public.payments_payment p on p.id = o.id",
         "create view public.other as select n.id from public.orders_order o join public.nobodys n on n.id = o.id",
+        "create function public.pay() returns trigger language plpgsql as "
+        "'begin delete from Payments_payment; return new; end'",
+        "create trigger t before insert on public.orders_order for each row execute function public.pay()",
         "grant insert on public.orders_order to {of_pay}",
         "alter default privileges for role {of_orders} grant select on tables to public",
         "alter table public.payments_payment alter column id set default nextval('public.orders_order_id_seq')",
@@ -535,12 +553,14 @@ def test_in_a_schema_that_both_share_it_is_their_models_tables_that_count(town: 
     assert [said[:3] for said in found] == [
         ("E401", "payments", "orders"),
         ("E402", "orders", "payments"),
+        ("E402", "orders", "payments"),
         ("E402", "payments", "orders"),
         ("E404", "payments", "orders"),
         ("E404", "payments", "orders"),
     ]
-    assert "by the view public.sales" in found[1][3]
-    assert "sequence public.orders_order_id_seq" in found[2][3]
+    assert "the trigger t on public.orders_order, which hangs on the table public.payments_payment" in found[1][3]
+    assert "by the view public.sales" in found[2][3]
+    assert "sequence public.orders_order_id_seq" in found[3][3]
 
 
 def test_modules_with_aliases_of_their_own_and_one_role_are_found(
