@@ -21,9 +21,8 @@ class ExtractionConfig(AppConfig):
 
 def _refuse_while_on_its_way(using: str, plan: list[tuple[Any, bool]], **_: Any) -> None:
     """Before anything is applied: tables that two databases have to have alike are not changed in one of them."""
-    from extraction.placement.database import Objects
+    from extraction.placement.database import DDL_SETTING, Objects
     from extraction.project import modules
-    from extraction.replicate.ddl_guard import SETTING, under_way
 
     labels = {migration.app_label for migration, _ in plan}
     changed = {config.name for config in apps.get_app_configs() if config.label in labels}
@@ -31,13 +30,13 @@ def _refuse_while_on_its_way(using: str, plan: list[tuple[Any, bool]], **_: Any)
         if module.alias != using or not changed & set(module.apps):
             continue  # what else is in its schema the server refuses to change
         with connections[using].cursor() as cursor:
-            found = under_way(cursor, Objects(module.name, module.schema))
+            found = Objects(module.name, module.schema).under_way(cursor)
         if found and not found[1]:
             raise CommandError(
                 f"{module.name} is on its way to another unit, and its tables have to stay alike on both sides. "
                 f"Migrate when it is over: manage.py extract status {module.name}. If that cannot wait, migrate both "
                 "units, first the one that is not home where something is added, first the home where it is taken "
-                f"away, each with PGOPTIONS='-c {SETTING}={found[0]}', then run: "
+                f"away, each with PGOPTIONS='-c {DDL_SETTING}={found[0]}', then run: "
                 f"manage.py extract replicate {module.name}"
             )
 

@@ -17,6 +17,8 @@ _queries = Queries(Path(__file__).with_name("placement.sql"))
 
 LOCK_CLASS = 0x4D56
 """First key of the advisory lock; the second is the oid of the placement table, which no two modules share."""
+DDL_SETTING = "extraction.ddl"
+"""The setting that lets a session change the tables of a module that is on its way, by the id of the migration."""
 
 
 class Executes(Protocol):
@@ -72,6 +74,16 @@ class Objects:
         body = sql.Literal(sql.SQL("select {}::text").format(sql.Literal(unit)).as_string())
         cursor.execute(self.query("install", unit_body=body))
         cursor.execute(self.query("seed"), {"home": home})
+
+    def under_way(self, cursor: Any) -> tuple[str, bool] | None:
+        """The id of the migration that this database takes part in, and whether this session may change its tables;
+        asked on a cursor of Django."""
+        cursor.execute(self.query("under_way"))
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        id = row[0].rpartition("_")[0][len(self.module) + 1 :]
+        return id, row[1] == id
 
     def without(self) -> list[str]:
         """Of what moves, the tables that carry no rows of the module."""

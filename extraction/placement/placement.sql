@@ -191,3 +191,11 @@ returning beat
 
 -- name: beat_of
 select coalesce(max(beat), 0) from {schema}.{heartbeat} where unit = %(unit)s
+
+-- name: under_way
+-- The publication of a migration of this module, which both sides have as long as it lasts.
+select p.pubname, current_setting('extraction.ddl', true)
+from pg_catalog.pg_publication p
+join pg_catalog.pg_publication_rel r on r.prpubid = p.oid
+where r.prrelid = to_regclass({placement_name}) and p.pubname ~ '_(out|back)$'
+order by 1 limit 1

@@ -10,14 +10,12 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from extraction.placement.database import Objects
+from extraction.placement.database import DDL_SETTING
 from extraction.platform.database import connect
 from extraction.queries import Queries
 from extraction.replicate.pair import Pair
 from extraction.replicate.patience import TIMEOUT_S, patiently
 
-SETTING = "extraction.ddl"
-"""The setting that lets a session change the tables, by the id of the migration."""
 EVENTS = {"before": "ddl_command_start", "after": "ddl_command_end"}
 _queries = Queries(Path(__file__).with_name("ddl_guard.sql"))
 
@@ -63,19 +61,6 @@ def unguard(pair: Pair, admin: Connection[Any], *, timeout_s: float = TIMEOUT_S)
         patiently(admin, partial(admin.execute, statement), of=pair.objects, timeout_s=timeout_s)
 
 
-def under_way(cursor: Any, objects: Objects) -> tuple[str, bool] | None:
-    """The id of the migration that this database takes part in, and whether this session may change its tables; asked
-    on a cursor of Django."""
-    placement = sql.Identifier(objects.schema, objects.placement).as_string()
-    cursor.execute(_queries("under_way", placement_name=sql.Literal(placement)))
-    row = cursor.fetchone()
-    if row is None:
-        return None
-    name = row[0].rpartition("_")[0]
-    id = name[len(objects.module) + 1 :]
-    return id, row[1] == id
-
-
 def _trigger(pair: Pair, moment: str) -> str:
     return f"{pair.name}_{moment}"
 
@@ -91,7 +76,7 @@ def _query(pair: Pair, name: str, **parts: sql.Composable) -> sql.Composed:
     hint = (
         f"Change them when it is over: manage.py extract status {module}. If that cannot wait, change both databases, "
         "first the one that is not home where something is added, first the home where it is taken away, each in a "
-        f"session with SET {SETTING} = {id}; then run: manage.py extract replicate {module}"
+        f"session with SET {DDL_SETTING} = {id}; then run: manage.py extract replicate {module}"
     )
     return _queries(
         name,

@@ -89,11 +89,3 @@ drop schema if exists {own} cascade
 
 -- name: triggers
 select evtname, evtenabled in ('O', 'A') from pg_catalog.pg_event_trigger where evtname = any (%(triggers)s) order by 1
-
--- name: under_way
--- The publication of a migration of this module, which both sides have as long as it lasts.
-select p.pubname, current_setting('extraction.ddl', true)
-from pg_catalog.pg_publication p
-join pg_catalog.pg_publication_rel r on r.prpubid = p.oid
-where r.prrelid = to_regclass({placement_name}) and p.pubname ~ '_(out|back)$'
-order by 1 limit 1

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from extraction.replicate.ddl_guard import SETTING, guard_side, unguard
+from extraction.placement.database import DDL_SETTING
+from extraction.replicate.ddl_guard import guard_side, unguard
 from extraction.replicate.fence import fence
 from extraction.replicate.pair import Pair
 from extraction.replicate.removal import remove
@@ -101,7 +102,7 @@ def test_the_refusal_says_what_to_do(guarded: Pair) -> None:
     assert "ALTER TABLE would change tables of inventory, which is on its way from monolith to inventory" in str(
         refused.value
     )
-    assert f"SET {SETTING} = '{guarded.id}'; then run: manage.py extract replicate inventory" in str(refused.value)
+    assert f"SET {DDL_SETTING} = '{guarded.id}'; then run: manage.py extract replicate inventory" in str(refused.value)
 
 
 def test_what_changes_nothing_for_the_other_side_is_allowed(guarded: Pair) -> None:
@@ -116,12 +117,12 @@ def test_what_changes_nothing_for_the_other_side_is_allowed(guarded: Pair) -> No
 def test_a_session_that_names_the_migration_may_change_what_it_says_on_both_sides(guarded: Pair) -> None:
     for side in (guarded.target, guarded.source):
         with as_owner(side) as owner:
-            owner.execute(f"set {SETTING} = 'another'")
+            owner.execute(f"set {DDL_SETTING} = 'another'")
             with pytest.raises(psycopg.Error, match="would change tables"):
                 owner.execute("create table late (id int primary key)")
-            owner.execute(f"set {SETTING} = '{guarded.id}'")
+            owner.execute(f"set {DDL_SETTING} = '{guarded.id}'")
             owner.execute("create table late (id int primary key)")
-            owner.execute(f"reset {SETTING}")
+            owner.execute(f"reset {DDL_SETTING}")
             owner.execute("create index on late (id)")
             with pytest.raises(psycopg.Error, match="would change tables"):
                 owner.execute("drop table late")

@@ -7,8 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from extraction.placement.database import DDL_SETTING
 from extraction.platform.database import with_login
-from extraction.replicate.ddl_guard import SETTING, guard_side
+from extraction.replicate.ddl_guard import guard_side
 from extraction.replicate.fence import fence
 from extraction.replicate.pair import Pair
 from extraction.replicate.removal import take_streams_away
@@ -43,11 +44,11 @@ def test_a_module_on_its_way_is_migrated_only_by_who_says_so(pair: Pair, has_gua
 
         assert status == 1
         assert "CommandError: inventory is on its way to another unit" in said
-        assert f"PGOPTIONS='-c {SETTING}={pair.id}', then run: manage.py extract replicate inventory" in said
+        assert f"PGOPTIONS='-c {DDL_SETTING}={pair.id}', then run: manage.py extract replicate inventory" in said
         assert columns(admin) == ["id"]
         assert migrate(pair, "0001")[0] == 0, "nothing to apply"
 
-        status, said = migrate(pair, PGOPTIONS=f"-c {SETTING}={pair.id}")
+        status, said = migrate(pair, PGOPTIONS=f"-c {DDL_SETTING}={pair.id}")
         assert (status, columns(admin)) == (0, ["colour", "id"]), said
 
         take_streams_away(pair, {pair.source.unit: admin})

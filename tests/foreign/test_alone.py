@@ -32,11 +32,15 @@ settings.configure(
 django.setup()
 from django.core.wsgi import get_wsgi_application
 get_wsgi_application()
+from django.apps import apps
 from django.db import router
 from extraction.models import Record
 assert router.db_for_write(Record) == "default"
 from extraction.placement.where import log
 log.warning("placement not read", module="50 %s")
+from django.db.models.signals import post_migrate, pre_migrate
+for moment in (pre_migrate, post_migrate):
+    moment.send(apps.get_app_config("extraction"), using="default", plan=[])
 """
 
 
