@@ -42,5 +42,12 @@ class Skipped(Exception):
     """A layer cannot look here; the message says why, and what to do about it."""
 
 
+class Partly(Skipped):
+    """A layer has looked, but for a part that cannot be seen as the project stands; the message says which, and why.
+
+    Where the next run may see it (a server that is away), raise Skipped.
+    """
+
+
 Layer = Callable[[House], Iterable[Finding]]
 """Raises Skipped where it cannot look at all; a part that it cannot read it reports as boundaries.E001."""

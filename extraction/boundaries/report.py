@@ -47,6 +47,8 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
         yield f"{one.layer:{width}}  {len(one.findings):5} findings  {one.took_s:6.2f} s".rstrip()
         if one.skipped:
             yield f"{'':{width}}  skipped: {one.skipped}"
+        if one.unseen:
+            yield f"{'':{width}}  not seen: {one.unseen}"
     yield from notes
     yield _sum(looked, held)
 
@@ -73,6 +75,7 @@ def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Se
                     "findings": len(one.findings),
                     "took_s": round(one.took_s, 3),
                     "skipped": one.skipped,
+                    "unseen": one.unseen,
                 }
                 for one in looked
             ],
@@ -96,6 +99,8 @@ def github(house: House, looked: Sequence[Looked], held: Held | None, notes: Seq
     for one in looked:
         if one.skipped:
             yield f"::warning title=boundaries::{_data(f'{one.layer} skipped: {one.skipped}')}"
+        if one.unseen:
+            yield f"::notice title=boundaries::{_data(f'{one.layer} does not see: {one.unseen}')}"
     for note in notes:
         yield f"::notice title=boundaries::{_data(note)}"
     yield _sum(looked, held)

@@ -1,4 +1,4 @@
-"""Every layer, one after another: what each found, how long it took, and why one did not look.
+"""Every layer, one after another: what each found, how long it took, and what one did not see.
 
 "layers"    the project's own: dotted paths of functions without arguments that return Django's check messages
 "offers"    what its modules publish, so that a finding names the call or the event to use (extraction.boundaries.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extraction.boundaries.codes import ASK_OR_TELL, CODES
-from extraction.boundaries.findings import Finding, Layer, Skipped
+from extraction.boundaries.findings import Finding, Layer, Partly, Skipped
 from extraction.boundaries.house import House
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Looked:
     took_s: float
     skipped: str = ""
     """Why it did not look, or not everywhere."""
+    unseen: str = ""
+    """What it cannot see as the project stands; it has looked all the same."""
 
 
 def layers_of_project() -> dict[str, Layer]:
@@ -66,15 +68,17 @@ def look(house: House, layers: Mapping[str, Layer], offers: "Mapping[str, Offer]
     unreadable: set[str] = set()
     looked = []
     for name, layer in layers.items():
-        began, found, skipped = time.monotonic(), set[Finding](), ""
+        began, found, skipped, unseen = time.monotonic(), set[Finding](), "", ""
         try:
             for finding in layer(house):
                 if finding.code != "boundaries.E001" or finding.path not in unreadable:
                     found.add(finding)
+        except Partly as reason:
+            unseen = str(reason)
         except Skipped as reason:
             skipped = str(reason)
         unreadable.update(each.path for each in found if each.code == "boundaries.E001")
-        looked.append(Looked(name, tuple(sorted(found)), time.monotonic() - began, skipped))
+        looked.append(Looked(name, tuple(sorted(found)), time.monotonic() - began, skipped, unseen))
     return looked if offers is None else [with_ways_out(one, offers) for one in looked]
 
 

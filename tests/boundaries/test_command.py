@@ -20,7 +20,7 @@ from pytest_django import Settings
 from extraction.boundaries.__main__ import main
 from extraction.boundaries.catalogue import Call, Event, Offer
 from extraction.boundaries.command import FOUND, WRONG_USE, carry_out
-from extraction.boundaries.findings import Finding, Layer, Skipped
+from extraction.boundaries.findings import Finding, Layer, Partly, Skipped
 from extraction.boundaries.house import House
 from tests.boundaries.conftest import MODULES, Checkout
 from tests.embedded import unembedded
@@ -175,6 +175,23 @@ def test_a_layer_that_could_not_look_says_why_and_fails_only_a_strict_run(checko
     assert carried_out(checkout, {"imports": lambda _: [], "database": silent}, strict=True)[0] == FOUND
     status, said = carried_out(checkout, {"database": unreachable})
     assert (status, "no server answers at payments" in said) == (FOUND, True), "what it found before stays"
+
+
+def test_what_a_layer_can_never_see_is_said_and_it_has_looked_all_the_same(checkout: Checkout, tmp_path: Path) -> None:
+    def partly(_: House) -> Iterator[Finding]:
+        yield one(code="boundaries.E401")
+        raise Partly("privileges: they share a role")
+
+    kept = {"baseline": tmp_path / "kept.json"}
+    assert carried_out(checkout, {"database": partly}, **kept, update_baseline=True)[0] == 0
+    status, said = carried_out(checkout, {"database": partly}, **kept, strict=True)
+    assert status == 0
+    assert re.search(r"^database +1 findings .*\n +not seen: privileges: they share a role$", said, re.MULTILINE)
+    status, said = carried_out(checkout, {"database": lambda _: []}, **kept)
+    assert (status, "1 of the baseline no longer occurs" in said) == (FOUND, True)
+    assert '"unseen": "privileges' in carried_out(checkout, {"database": partly}, format="json")[1]
+    _, said = carried_out(checkout, {"database": partly}, format="github")
+    assert "::notice title=boundaries::database does not see: privileges: they share a role" in said
 
 
 def test_a_file_that_two_layers_cannot_read_is_told_once(checkout: Checkout) -> None:
