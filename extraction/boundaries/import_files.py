@@ -158,10 +158,7 @@ def _tried(name: str, path: Path) -> Unreadable | None:
         )
     except SourceSyntaxError as error:
         return Unreadable(path, "a syntax error", error.lineno or 0, name)
-    except UnicodeError as error:
-        said = str(error).removeprefix(f"Failed to decode file {path} ")
-        utf_8 = said.removeprefix("as UTF-8: ")
-        return Unreadable(path, f"not UTF-8 ({utf_8})" if utf_8 != said else said.strip("()"), module=name)
-    except OSError as error:
-        return Unreadable(path, error.strerror or str(error), module=name)
+    except (UnicodeError, OSError) as error:
+        said = str(error).partition(f"{path}")[2].lstrip(": ")
+        return Unreadable(path, re.sub(r"^as UTF-8: (.*)", r"not UTF-8 (\1)", said), module=name)
     return None

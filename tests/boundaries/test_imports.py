@@ -329,7 +329,7 @@ def test_many_files_that_cannot_be_read_hide_nothing_of_the_others(checkout: Che
 @pytest.mark.parametrize(
     ("name", "said", "why"),
     [
-        ("odd.py", b"# coding: undefined\n", "unknown encoding 'undefined'"),
+        ("odd.py", b"# coding: undefined\n", "(unknown encoding 'undefined')"),
         ("odd.py", b"i\0m\0p\0", "a syntax error"),
         ("odd/__init__.py", b"", "odd.py stands beside this package of the same name; delete one of them"),
         (os.fsdecode(b"od\xff.py"), b"", "its name is not UTF-8; rename it"),
