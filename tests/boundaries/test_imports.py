@@ -284,6 +284,24 @@ def test_a_contract_that_cannot_be_held_is_a_finding_where_it_stands(checkout: C
     assert "cannot be read" in found.what
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('root_packages = ["modules", "nowhere"]', "Could not find package 'nowhere'"),
+        ('root_packages = ["modules", "nowhere.at.all"]', "No module named 'nowhere'"),
+        ('root_packages = ["sys"]', "AssertionError"),
+        ('root_packages = ["modules"]\ncontract_types = ["own"]', "length 1; 2 is required"),
+    ],
+)
+def test_contracts_that_cannot_be_held_are_a_finding(checkout: Checkout, said: str, why: str) -> None:
+    linted = LINTED.replace('root_packages = ["modules", "contracts"]', said)
+    checkout.write({"pyproject.toml": linted, SERVICE: "import modules.payments.models\n"})
+    told, found = sorted(findings(checkout.house()), key=lambda found: found.code, reverse=True)
+    assert (told.path, told.code, found.code) == ("pyproject.toml", "boundaries.E104", "boundaries.E101")
+    assert "has contracts that cannot be held: " in told.what
+    assert why in told.what
+
+
 def test_a_syntax_error_is_told_and_the_other_files_are_read(checkout: Checkout) -> None:
     checkout.write(
         {
