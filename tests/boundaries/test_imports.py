@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grimp.application import usecases
 from grimp.application.config import settings
 
 from extraction.boundaries.findings import Finding, Skipped
@@ -417,6 +418,19 @@ def test_what_was_kept_is_read_again_after_a_change(checkout: Checkout, tmp_path
     (checkout.root / "beside.py").unlink()
     assert of(checkout, kept) == [], "what was kept before `beside` was there is not taken for new"
     assert any(kept.iterdir())
+
+
+def test_what_was_kept_holds_for_the_files_that_there_were(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.write({SERVICE: "from tools import money\n", "tools/__init__.py": "money = 1\n"})
+    assert of(checkout, tmp_path / "kept") == []
+    checkout.write({"tools/money.py": "import modules.payments.models\n"})
+    led = [f"{SERVICE}:1 E102 orders → payments: reaches payments through tools.money"]
+    assert of(checkout, tmp_path / "kept") == led
+    monkeypatch.delattr(usecases, "scan_imports")
+    assert of(checkout, tmp_path / "kept") == led, "and is not read again"
+    assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(checkout: Checkout, tmp_path: Path) -> None:
