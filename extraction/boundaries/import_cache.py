@@ -35,7 +35,10 @@ class Kept:
         self.missed = []
         if self.folder is not None:
             kept = self.folder if _read(self.folder / _MARK) == self._files_now() else self._new
-            self._cache = Cache.setup(**asked | {"cache_dir": str(kept)})
+            try:
+                self._cache = Cache.setup(**asked | {"cache_dir": str(kept)})
+            except Exception:  # whatever a torn file makes of it
+                self._cache = Cache.setup(**asked | {"cache_dir": str(self._new)})
         return self
 
     def read_imports(self, file: ModuleFile) -> set[DirectImport]:

@@ -433,6 +433,16 @@ def test_what_was_kept_holds_for_the_files_that_there_were(
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
+@pytest.mark.parametrize("torn", [b"", b"\xff\xfe", b"[1]", b"5", b"[" * 100_000])
+def test_what_was_kept_and_is_torn_is_read_anew(checkout: Checkout, tmp_path: Path, torn: bytes) -> None:
+    checkout.write({SERVICE: "import modules.payments.models\n"})
+    found = of(checkout, tmp_path / "kept")
+    for _ in ("torn", "mended"):
+        assert of(checkout, tmp_path / "kept") == found
+        for kept in (tmp_path / "kept").rglob("*.json"):
+            kept.write_bytes(torn)
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     checkout.write({SERVICE: "import modules.payments.models\n"})
