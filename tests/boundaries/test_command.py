@@ -217,6 +217,8 @@ def test_a_file_that_two_layers_cannot_read_is_told_once(checkout: Checkout) -> 
 
     _, said = carried_out(checkout, {"imports": broken(3), "source": broken(4)})
     assert said.count("boundaries.E001 orders") == 1
+    checkout.write({"modules/orders/odd.py": "# coding: undefined\n"})
+    assert typed(checkout, "--layer", "source")[1].count("boundaries.E001 orders") == 1
 
 
 @pytest.mark.parametrize(
