@@ -112,9 +112,9 @@ class Files(AbstractModuleFinder):
             return False
         if not name.isidentifier() and self.house.owner_of(Path(path)) is None:
             return False
-        if os.path.islink(path):  # each but once: two may lead into each other
+        if os.path.islink(path):  # each but once, and none upwards: they may lead into each other
             path = os.path.realpath(path)
-            if path in followed:
+            if path in followed or Path(os.path.realpath(folder)).is_relative_to(path):
                 return False
             followed.add(path)
         return True

@@ -375,6 +375,8 @@ def test_what_is_no_file_is_none(checkout: Checkout) -> None:
     os.mkfifo(orders / "pipe.py")
     checkout.write({"modules/orders/data.v2.py": "import", "modules/orders/empty.py": "", "modules/orders/a\nb.py": ""})
     assert of(checkout) == []
+    checkout.write({SERVICE: "import modules.payments.models\n"})
+    assert [line.partition(":")[0] for line in of(checkout)] == [SERVICE, "modules/users/back/service.py"]
 
 
 def test_a_file_that_goes_away_while_it_is_read_is_done_without(
