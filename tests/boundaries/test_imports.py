@@ -158,6 +158,17 @@ def test_a_way_through_a_third_module_is_that_ones_breach(checkout: Checkout) ->
     ]
 
 
+def test_a_module_inside_another_is_its_own(checkout: Checkout) -> None:
+    checkout.write(
+        {SERVICE: "import modules.orders.lines.x\n", "modules/orders/lines/x.py": "from .. import service\n"}
+    )
+    house = house_at(checkout.root, modules={"orders": "modules.orders", "lines": "modules.orders.lines"})
+    assert [shown(found) for found in findings(house)] == [
+        "modules/orders/lines/x.py:1 E101 lines → orders: imports modules.orders.service",
+        f"{SERVICE}:1 E101 orders → lines: imports modules.orders.lines.x",
+    ]
+
+
 def test_a_published_file_knows_plain_values_alone(checkout: Checkout) -> None:
     checkout.write(
         {
