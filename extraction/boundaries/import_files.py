@@ -125,28 +125,6 @@ class Files(AbstractModuleFinder):
             self.unreadable[folder] = Unreadable(folder, error.strerror or str(error))
 
 
-def packages_of(house: House) -> list[str]:
-    """All that can be imported from the root of the house: packages, single files, and its modules' own packages.
-
-    A folder without __init__.py counts where a Python file stands in it, or one folder below.
-    """
-    mine = {package.partition(".")[0] for member in house.members for package in member.packages}
-    found = {
-        entry.stem
-        for entry in house.root.iterdir()
-        if entry.stem.isidentifier()
-        and (
-            (entry.suffix == ".py" and entry.is_file())
-            or (not entry.suffix and entry.is_dir() and (entry.name in mine or _holds_python(entry)))
-        )
-    }
-    return sorted(found)
-
-
-def _holds_python(folder: Path) -> bool:
-    return (folder / "__init__.py").is_file() or any(folder.glob("*.py")) or any(folder.glob("*/*.py"))
-
-
 def _tried(name: str, path: Path) -> Unreadable | None:
     """Why grimp cannot read a file."""
     file = ModuleFile(module=Module(name), mtime=0.0)

@@ -92,6 +92,25 @@ def read(
                     raise Skipped(f"the imports cannot be read: {error}") from error
 
 
+def packages_of(house: House) -> list[str]:
+    """All that can be imported from the root of the house: packages, single files, and its modules' own packages.
+
+    A folder without __init__.py counts where a Python file stands in it, or one folder below; a virtual environment does
+    not.
+    """
+    mine = {package.partition(".")[0] for member in house.members for package in member.packages}
+    found = {
+        entry.stem
+        for entry in house.root.iterdir()
+        if entry.stem.isidentifier()
+        and (
+            (entry.suffix == ".py" and entry.is_file())
+            or (not entry.suffix and entry.is_dir() and (entry.name in mine or _holds_python(entry)))
+        )
+    }
+    return sorted(found)
+
+
 class _AtRoot(ImportLibPackageFinder):
     """Packages of the root first: what this process has imported under the same name is another checkout's."""
 
@@ -117,6 +136,12 @@ def _reading(files: Files, kept: Kept) -> Iterator[None]:
     finally:
         settings.configure(**before)
         _log.setLevel(level)
+
+
+def _holds_python(folder: Path) -> bool:
+    if (folder / "pyvenv.cfg").is_file():
+        return False
+    return (folder / "__init__.py").is_file() or any(folder.glob("*.py")) or any(folder.glob("*/*.py"))
 
 
 def _is_of_a_file(error: BaseException) -> bool:

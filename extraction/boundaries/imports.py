@@ -27,8 +27,7 @@ def findings(house: House) -> Iterator[Finding]:
     """E101 to E104, and E001 for a file that cannot be parsed. Raises Skipped."""
     try:
         from extraction.boundaries import linter
-        from extraction.boundaries.import_files import packages_of
-        from extraction.boundaries.import_graph import read
+        from extraction.boundaries.import_graph import packages_of, read
     except ModuleNotFoundError as error:
         raise Skipped(f"{error.name} is not installed. Type: pip install import-linter") from error
 

@@ -11,6 +11,7 @@ from grimp.application.config import settings
 
 from extraction.boundaries.findings import Finding, Skipped
 from extraction.boundaries.import_cache import Kept
+from extraction.boundaries.import_graph import packages_of
 from extraction.boundaries.imports import findings
 from extraction.boundaries.opening import house_at, house_of_project
 from tests.boundaries.conftest import MODULES, Checkout
@@ -146,6 +147,11 @@ def test_a_helper_may_stand_in_a_folder_without_an_init_file(checkout: Checkout,
     name = helper.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
     checkout.write({helper: "import modules.payments.models\n", SERVICE: f"import {name}\n"})
     assert of(checkout) == [f"{SERVICE}:1 E102 orders → payments: reaches payments through {name}"]
+
+
+def test_folders_of_no_python_and_virtual_environments_are_no_helpers(checkout: Checkout) -> None:
+    checkout.write(dict.fromkeys(("venv/pyvenv.cfg", "venv/bin/activate.py", "media/a/b/c.py", "static/a.js"), ""))
+    assert packages_of(checkout.house()) == ["contracts", "modules"]
 
 
 def test_a_way_through_a_third_module_is_that_ones_breach(checkout: Checkout) -> None:
