@@ -381,6 +381,15 @@ def test_why_a_file_cannot_be_read_is_told(checkout: Checkout, name: str, said: 
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a file that nobody may read, whoever runs the tests")
+def test_a_file_that_may_not_be_read_is_told(checkout: Checkout) -> None:
+    (checkout.root / "modules/orders/odd.py").symlink_to("/proc/self/mem")
+    assert of(checkout) == [
+        "modules/orders/odd.py E001 orders → : cannot be read: Input/output error (os error 5); what it imports is not "
+        "known"
+    ]
+
+
 def test_what_is_no_file_is_none(checkout: Checkout) -> None:
     orders = checkout.root / "modules" / "orders"
     (orders / "gone.py").symlink_to("nowhere.py")
