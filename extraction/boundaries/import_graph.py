@@ -95,8 +95,8 @@ def read(
 def packages_of(house: House) -> list[str]:
     """All that can be imported from the root of the house: packages, single files, and its modules' own packages.
 
-    A folder without __init__.py counts where a Python file stands in it, or one folder below. A virtual environment does
-    not.
+    A folder without __init__.py counts where a Python file stands in it, or one folder below, unless it is a virtual
+    environment.
     """
     mine = {package.partition(".")[0] for member in house.members for package in member.packages}
     found = {
