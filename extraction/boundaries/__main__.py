@@ -38,10 +38,13 @@ def main(words: Sequence[str]) -> int:
         house = house_at(
             options["path"], modules=options["modules"], published=options["published"], cache=options["cache"]
         )
-        return command.carry_out(house, static_layers(), options, write=_say, typed=typed)
+        with command.to_terminal():
+            return command.carry_out(house, static_layers(), options, write=_say, typed=typed)
     except (NoHouse, WrongUse) as error:
         sys.stderr.write(f"{error}\n")
-        return WRONG_USE
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+    return WRONG_USE
 
 
 def _say(line: str) -> None:

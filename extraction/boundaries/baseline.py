@@ -52,8 +52,8 @@ class Held:
 def read(file: Path) -> Baseline:
     """Raises FileNotFoundError, BadBaseline."""
     try:
-        said = json.loads(file.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+        said = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise BadBaseline(f"{file} is no JSON ({error}); take it from version control again") from error
     version = said.get("version") if isinstance(said, dict) else None
     if version is None:
@@ -69,7 +69,7 @@ def read(file: Path) -> Baseline:
         )
     try:
         counts = Counter({_entry_of(each): _positive(each["count"]) for each in said["findings"]})
-        return Baseline(counts, frozenset(map(str, said["layers"])))
+        return Baseline(counts, frozenset(_list(said["layers"])))
     except (KeyError, TypeError, ValueError) as error:
         raise BadBaseline(
             f"{file} has an entry that cannot be read ({error!r}); take it from version control"
@@ -84,7 +84,9 @@ def write(file: Path, baseline: Baseline) -> None:
     ]
     listed = "[\n" + ",\n".join(f"  {each}" for each in entries) + "\n ]" if entries else "[]"
     file.write_text(
-        f'{{"version": {VERSION},\n "layers": {json.dumps(sorted(baseline.layers))},\n "findings": {listed}}}\n'
+        f'{{"version": {VERSION},\n "layers": {json.dumps(sorted(baseline.layers))},\n "findings": {listed}}}\n',
+        "utf-8",
+        errors="backslashreplace",  # of a file's name that is not UTF-8, as JSON has it
     )
 
 
@@ -127,12 +129,19 @@ def entry(layer: str, finding: Finding) -> Entry:
 
 def _read_by(key: Entry) -> frozenset[str]:
     """Which layers have to have looked before an entry is missed: a file that cannot be read is told by one of two."""
-    return frozenset(STATIC) if key[1] == "boundaries.E001" else frozenset({key[0]})
+    known = CODES.get(key[1])
+    return frozenset(STATIC) if key[1] == "boundaries.E001" else frozenset({known.layer if known else key[0]})
 
 
 def _entry_of(said: dict[str, Any]) -> Entry:
     layer, code, module, other, path, what = (str(said[name]) for name in FIELDS)
     return layer, code, module, other, path, what
+
+
+def _list(said: object) -> list[str]:
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        raise TypeError(f"layers {said!r}")
+    return said
 
 
 def _positive(count: object) -> int:

@@ -1,7 +1,12 @@
 """What `manage.py boundaries` and `python -m extraction.boundaries` share: their options, and how a run ends."""
 
 import argparse
-from collections.abc import Callable, Mapping
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +20,9 @@ from extraction.boundaries.run import Looked, look, only, with_ways_out
 if TYPE_CHECKING:
     from extraction.boundaries.catalogue import Offer
 
-FOUND, WRONG_USE = 1, 2
-"""Exit statuses, besides 0."""
+FOUND, WRONG_USE, UNREAD = 1, 2, 141
+"""Exit statuses, besides 0. The last is what a shell tells of whoever wrote to a reader that had gone."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class WrongUse(Exception):
@@ -36,6 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Take out of the baseline what no longer occurs. Makes the file where there is none.",
     )
+
+
+@contextmanager
+def to_terminal() -> Iterator[None]:
+    """Around what writes to it. What it cannot show is escaped; a reader that leaves (`| head`) ends the program."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again, where it ends
+        sys.exit(UNREAD)
 
 
 def carry_out(
@@ -73,7 +92,7 @@ def carry_out(
     else:
         form = report.github if options["format"] == "github" else report.text
         for line in form(house, looked, held, notes):
-            write(line)
+            write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], line))  # a name of a file may have any
     wrong = any(one.findings for one in looked) if held is None else held.new or held.gone
     skipped = options["strict"] and any(one.skipped for one in looked)
     return FOUND if wrong or skipped else 0

@@ -1,11 +1,10 @@
 """Who imports whom, read by grimp from the source: nothing is imported, and newer syntax than this Python's will do.
 
-A file that cannot be parsed is left out and told; what it imports is not known, that it is imported is.
+What a file that cannot be parsed imports is not known; that it is imported is.
 """
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,29 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import grimp
-from grimp.adaptors.modulefinder import ModuleFinder
 from grimp.adaptors.packagefinder import ImportLibPackageFinder
 from grimp.application.config import settings
-from grimp.application.ports.modulefinder import FoundPackage, ModuleFile
-from grimp.domain.valueobjects import Module
 from grimp.exceptions import SourceSyntaxError
 
 from extraction.boundaries.findings import Skipped
 from extraction.boundaries.house import House
+from extraction.boundaries.import_cache import Kept
+from extraction.boundaries.import_files import Files, Unreadable
 
-MOST_UNREADABLE = 50
 _log = logging.getLogger("grimp")
-_FILE_OF_ERROR = re.compile(r"Failed to decode file (.+) as UTF-8: (.+)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file that grimp could not parse."""
-
-    file: Path
-    line: int
-    """0 where grimp does not say."""
-    why: str
 
 
 @dataclass(frozen=True)
@@ -87,27 +73,31 @@ def read(
     `external` has what they import from elsewhere too, `type_checking` what only a type checker imports. Raises
     Skipped.
     """
-    bad: list[Unreadable] = []
-    with _reading(house.root) as finder:
+    files = Files(house)
+    kept = Kept(files, _folder(house, packages, external, type_checking))
+    with _reading(files, kept):
         while True:
             try:
                 graph = grimp.build_graph(
                     *packages,
                     include_external_packages=external,
                     exclude_type_checking_imports=not type_checking,
-                    cache_dir=_kept_in(house, packages, external, type_checking),
+                    cache_dir="",  # Kept knows where
                 )
-                return Imports(house, graph, tuple(packages), tuple(bad))
-            except (SourceSyntaxError, UnicodeError) as error:
-                found = _unreadable(error)
-                if found is None or found.file in finder.without or len(bad) == MOST_UNREADABLE:
+                return Imports(house, graph, tuple(packages), tuple(files.unreadable.values()))
+            except BaseException as error:
+                if not _is_of_a_file(error):
+                    raise
+                if not files.without_unreadable(kept.missed):
                     raise Skipped(f"the imports cannot be read: {error}") from error
-                bad.append(found)
-                finder.without.add(found.file)
 
 
 def packages_of(house: House) -> list[str]:
-    """All that can be imported from the root of the house: packages, single files, and its modules' own packages."""
+    """All that can be imported from the root of the house: packages, single files, and its modules' own packages.
+
+    A folder without __init__.py counts where a Python file stands in it, or one folder below, unless it is a virtual
+    environment.
+    """
     mine = {package.partition(".")[0] for member in house.members for package in member.packages}
     found = {
         entry.stem
@@ -115,7 +105,7 @@ def packages_of(house: House) -> list[str]:
         if entry.stem.isidentifier()
         and (
             (entry.suffix == ".py" and entry.is_file())
-            or (not entry.suffix and ((entry / "__init__.py").is_file() or (entry.name in mine and entry.is_dir())))
+            or (not entry.suffix and entry.is_dir() and (entry.name in mine or _holds_python(entry)))
         )
     }
     return sorted(found)
@@ -134,69 +124,34 @@ class _AtRoot(ImportLibPackageFinder):
         return super().determine_package_directories(package_name, file_system)
 
 
-class _Readable(ModuleFinder):
-    """Modules of a package but for the files that cannot be read. A single file at the root is a package too."""
-
-    def __init__(self) -> None:
-        self.without: set[Path] = set()
-
-    def find_package(self, package_name: str, package_directory: str, file_system: Any) -> FoundPackage:
-        single = Path(f"{package_directory}.py")
-        if single.is_file() and not Path(package_directory).is_dir():
-            file = ModuleFile(module=Module(package_name), mtime=single.stat().st_mtime)
-            kept = frozenset() if single in self.without else frozenset({file})
-            return FoundPackage(name=package_name, directory=package_directory, module_files=kept)
-        found = super().find_package(package_name, package_directory, file_system)
-        if not self.without:
-            return found
-        lost = {self._name(package_name, Path(package_directory), file) for file in self.without}
-        return FoundPackage(
-            name=found.name,
-            directory=found.directory,
-            module_files=frozenset(file for file in found.module_files if file.module.name not in lost),
-            namespace_packages=found.namespace_packages,
-        )
-
-    def _name(self, package: str, directory: Path, file: Path) -> str:
-        if not file.is_relative_to(directory):
-            return ""
-        parts = file.relative_to(directory).with_suffix("").parts
-        return ".".join((package, *(parts[:-1] if parts[-1] == "__init__" else parts)))
-
-
 @contextmanager
-def _reading(root: Path) -> Iterator[_Readable]:
+def _reading(files: Files, kept: Kept) -> Iterator[None]:
     """grimp's finders are of the process; they are put back. It would log every file that it keeps."""
-    finders, level = (settings.PACKAGE_FINDER, settings.MODULE_FINDER), _log.level
-    finder = _Readable()
-    settings.configure(PACKAGE_FINDER=_AtRoot(root), MODULE_FINDER=finder)
+    ours = {"PACKAGE_FINDER": _AtRoot(files.house.root), "MODULE_FINDER": files, "CACHE_CLASS": kept}
+    before, level = {name: getattr(settings, name) for name in ours}, _log.level
+    settings.configure(**ours)
     _log.setLevel(logging.WARNING)
     try:
-        yield finder
+        yield
     finally:
-        settings.configure(PACKAGE_FINDER=finders[0], MODULE_FINDER=finders[1])
+        settings.configure(**before)
         _log.setLevel(level)
 
 
-def _unreadable(error: SourceSyntaxError | UnicodeError) -> Unreadable | None:
-    if isinstance(error, SourceSyntaxError):
-        return Unreadable(Path(error.filename), error.lineno or 0, "a syntax error")
-    said = _FILE_OF_ERROR.search(str(error))
-    return Unreadable(Path(said[1]), 0, f"not UTF-8 ({said[2]})") if said else None
+def _holds_python(folder: Path) -> bool:
+    if (folder / "pyvenv.cfg").is_file():
+        return False
+    return (folder / "__init__.py").is_file() or any(folder.glob("*.py")) or any(folder.glob("*/*.py"))
 
 
-def _kept_in(house: House, packages: Sequence[str], external: bool, type_checking: bool) -> str | None:
-    """A directory for each way of asking: grimp keeps when a file was read for all of them, and what it read for one.
+def _is_of_a_file(error: BaseException) -> bool:
+    """Of one that cannot be read, or has gone since it was found: there grimp panics, which is no Exception."""
+    return isinstance(error, SourceSyntaxError | UnicodeError | OSError) or type(error).__name__ == "PanicException"
 
-    None where it cannot be written.
-    """
+
+def _folder(house: House, packages: Sequence[str], external: bool, type_checking: bool) -> Path | None:
+    """One for each way of asking: grimp keeps when a file was read for all of them, and what it read for one."""
     if house.cache is None:
         return None
     asked = hashlib.blake2b(repr((sorted(packages), external, type_checking)).encode(), digest_size=8).hexdigest()
-    folder = house.cache / f"imports-{asked}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("*\n")
-    except OSError:
-        return None
-    return str(folder)
+    return house.cache / f"imports-{asked}"

@@ -34,8 +34,8 @@ def findings(house: House) -> Iterator[Finding]:
     contracts = linter.contracts_of(house)
     packages = packages_of(house)
     imports = read(house, packages, external=bool(house.published) or contracts.external)
-    yield from _unreadable(house, imports)
     reader = _Reader(house, imports)
+    yield from reader.unreadable()
     found = [*reader.direct(), *reader.through_helpers(), *reader.published()]
     yield from found
     yield from linter.broken(contracts, imports, known={(each.path, each.line) for each in found})
@@ -53,6 +53,26 @@ class _Reader:
             if house.is_published(module):
                 self.shared.add(module)
             self.owner[module] = None if module in self.shared else house.owner(module)
+
+    def unreadable(self) -> Iterator[Finding]:
+        """What cannot be read of the modules, of the published language, and of what these lead to."""
+        reached = [name for name in self.imports.of if self.owner[name] or name in self.shared]
+        seen = set(reached)
+        for name in reached:  # grows while it is read
+            new = set(self.imports.of.get(name, ())) - seen
+            seen |= new
+            reached += new
+        for each in self.imports.unreadable:
+            owner = self.house.owner_of(each.file)
+            if owner or each.module in seen:
+                yield Finding(
+                    path=self.house.shown(each.file),
+                    line=each.line,
+                    code="boundaries.E001",
+                    module=owner.name if owner else "",
+                    other="",
+                    what=f"cannot be read: {each.why}; what it imports is not known",
+                )
 
     def direct(self) -> Iterator[Finding]:
         for importer, owner, imported in self._of_members():
@@ -132,16 +152,3 @@ class _Reader:
             steps.append(way[steps[-1]])
         places = [f"{self.imports.file(one)}:{self.imports.lines(one, next_)[0]}" for one, next_ in pairwise(steps)]
         return " → ".join((*places, steps[-1]))
-
-
-def _unreadable(house: House, imports: "Imports") -> Iterator[Finding]:
-    for each in imports.unreadable:
-        owner = house.owner_of(each.file)
-        yield Finding(
-            path=house.shown(each.file),
-            line=each.line,
-            code="boundaries.E001",
-            module=owner.name if owner else "",
-            other="",
-            what=f"cannot be read: {each.why}; what it imports is not known",
-        )

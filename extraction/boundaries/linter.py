@@ -82,17 +82,20 @@ def broken(contracts: Contracts, imports: Imports, *, known: set[tuple[str, int]
         yield _cannot(file, 0, f"cannot be read: {contracts.problem}")
     if not contracts.contracts:
         return
-    graph = _graph(contracts, imports)
-    own = contracts.session.get("contract_types", ())
-    types = BUILT_IN | dict(each.split(": ", 1) for each in ([own] if isinstance(own, str) else own))
+    try:
+        graph = _graph(contracts, imports)
+        own = contracts.session.get("contract_types", ())
+        types = BUILT_IN | dict(each.split(": ", 1) for each in ([own] if isinstance(own, str) else own))
+    except Exception as error:  # of grimp's, for a package that is not there, or of a setting of another kind
+        yield _cannot(file, 0, f"has contracts that cannot be held: {_why(error)}")
+        return
     for said in contracts.contracts:
         name = str(said.get("name", "?"))
         line = _line(contracts.file, name)
         try:
             yield from _ways(said, contracts, graph, types, imports, known, (file, line))
         except Exception as error:  # a type of contract may be the project's own
-            why = getattr(error, "errors", None) or str(error) or type(error).__name__
-            yield _cannot(file, line, f'has a contract "{name}" that cannot be held: {why}')
+            yield _cannot(file, line, f'has a contract "{name}" that cannot be held: {_why(error)}')
 
 
 def _ways(
@@ -212,6 +215,10 @@ def _whose(house: House, dotted: str) -> str:
 
 def _cannot(path: str, line: int, what: str) -> Finding:
     return Finding(path=path, line=line, code="boundaries.E104", module="", other="", what=what)
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "errors", None) or error) or type(error).__name__
 
 
 def _line(file: Path, name: str) -> int:

@@ -35,10 +35,11 @@ def house_of_project() -> House:
     from django.conf import settings
 
     said = getattr(settings, "EXTRACTION", None)
-    if not isinstance(said, dict) or not said.get("modules"):
+    modules = said.get("modules") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(modules, dict) or not modules:
         raise NoHouse(f"{settings.SETTINGS_MODULE or 'The settings'}: no EXTRACTION with modules. Add {EXAMPLE}")
     installed = {config.name: config for config in apps.get_app_configs()}
-    of_module = {name: _apps_of(name, given) for name, given in said["modules"].items()}
+    of_module = {name: _apps_of(name, given) for name, given in modules.items()}
     _refuse_twice((app, name) for name, found in of_module.items() for app in found)
     for name, found in of_module.items():
         for app in found:
@@ -48,7 +49,9 @@ def house_of_project() -> House:
                     f"{_meant(app, installed)}"
                 )
     root = _root_of((app, Path(installed[app].path)) for found in of_module.values() for app in found)
-    published = tuple(said.get("published", ()))
+    published = (
+        _names(said["published"], 'EXTRACTION["published"]', "contracts.orders") if said.get("published") else ()
+    )
     for package in published:
         if not _stands(root, package):
             raise NoHouse(
@@ -64,9 +67,12 @@ def house_of_project() -> House:
             schema=str(given.get("schema", "")),
             team=str(given.get("team", "")),
         )
-        for name, given in said["modules"].items()
+        for name, given in modules.items()
     )
-    return House(root, members, published, Path(said.get("cache") or root / CACHE))
+    cache = said.get("cache") or root / CACHE
+    if not isinstance(cache, str | Path):
+        raise NoHouse(f'EXTRACTION["cache"] is {cache!r}; it takes the path of a directory')
+    return House(root, members, published, Path(cache))
 
 
 def house_at(
@@ -83,14 +89,18 @@ def house_at(
     packages = {name: (said,) if isinstance(said, str) else tuple(said) for name, said in modules.items()}
     if not packages:
         raise NoHouse("no module is named; give at least two: --modules orders=shop.orders,payments=shop.payments")
-    _refuse_twice((package, name) for name, found in packages.items() for package in found)
+    owned = [(package, name) for name, found in packages.items() for package in found]
+    _refuse_twice(owned)
     shared = tuple(published)
-    for package in (*(package for found in packages.values() for package in found), *shared):
+    for package in (*dict(owned), *shared):
         if not _stands(root, package):
             raise NoHouse(
                 f"there is no package {package!r} under {root}{_meant(package, _beside(root, package))}; "
                 "write it as it is imported from there: order=saleor.order"
             )
+    for package in dict(owned):
+        if not any(_python_of(root, package)):
+            raise NoHouse(f"{package!r} holds no Python file under {root}; name the package in which the code stands")
     members = tuple(
         Member(name=name, packages=found, labels=tuple(_label(root, package) for package in found))
         for name, found in packages.items()
@@ -105,9 +115,13 @@ def away(house: House) -> list[str]:
 
 def _apps_of(name: str, given: Any) -> tuple[str, ...]:
     found = given.get("apps") if isinstance(given, dict) else None
-    if not isinstance(found, list | tuple) or not all(isinstance(app, str) for app in found):
-        raise NoHouse(f'EXTRACTION["modules"]["{name}"] needs its apps, a list of names: "apps": ["shop.{name}"]')
-    return tuple(found)
+    return _names(found, f'EXTRACTION["modules"]["{name}"]["apps"]', f"shop.{name}")
+
+
+def _names(said: object, of: str, example: str) -> tuple[str, ...]:
+    if isinstance(said, list | tuple) and said and all(isinstance(each, str) for each in said):
+        return tuple(said)
+    raise NoHouse(f'{of} is {said!r}; it takes a list of names: ["{example}"]')
 
 
 def _refuse_twice(owned: Iterable[tuple[str, str]]) -> None:
@@ -131,17 +145,34 @@ def _root_of(found: Iterable[tuple[str, Path]]) -> Path:
 
 
 def _stands(root: Path, package: str) -> bool:
+    """By this very name: some file systems do not tell upper case from lower."""
+    above, _, name = package.rpartition(".")
+    folder = root.joinpath(*above.split(".")) if above else root
+    return name in _importable(folder) and (not above or _stands(root, above))
+
+
+def _importable(folder: Path) -> list[str]:
+    return sorted(
+        each.stem
+        for each in (folder.iterdir() if folder.is_dir() else ())
+        if each.stem.isidentifier() and (each.is_dir() if not each.suffix else each.suffix == ".py" and each.is_file())
+    )
+
+
+def _python_of(root: Path, package: str) -> Iterator[Path]:
     at = root.joinpath(*package.split("."))
-    return at.is_dir() or at.with_name(f"{at.name}.py").is_file()
+    yield from at.rglob("*.py")
+    if at.with_name(f"{at.name}.py").is_file():
+        yield at.with_name(f"{at.name}.py")
 
 
 def _beside(root: Path, package: str) -> Iterator[str]:
-    """The packages and files that stand where this one was looked for."""
-    *above, _ = package.split(".")
-    folder = root.joinpath(*above)
-    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if each.stem.isidentifier() and (each.suffix == ".py" or each.is_dir()):
-            yield ".".join((*above, each.stem))
+    """What stands where this one was looked for, whatever it was written with: `shop/orders`, `Shop.Orders`."""
+    above: list[str] = []
+    for word in re.findall(r"\w+", package)[:-1]:
+        above += [each for each in _importable(root.joinpath(*above)) if each.lower() == word.lower()][:1]
+    for each in _importable(root.joinpath(*above)):
+        yield ".".join((*above, each))
 
 
 def _meant(said: str, there: Iterable[str]) -> str:

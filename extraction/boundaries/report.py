@@ -81,7 +81,6 @@ def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Se
             ],
             "notes": list(notes),
         },
-        ensure_ascii=False,
         indent=1,
     )
 

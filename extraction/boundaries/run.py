@@ -50,9 +50,13 @@ class Looked:
 def layers_of_project() -> dict[str, Layer]:
     """Of the project whose settings are in force, in their order, by name. Raises ImproperlyConfigured."""
     from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
 
     layers = {name: _layer(path) for name, path in (STATIC | IN_DJANGO).items()}
-    for path in settings.EXTRACTION.get("layers", ()):
+    own = settings.EXTRACTION.get("layers") or ()
+    if not isinstance(own, list | tuple) or not all(isinstance(path, str) for path in own):
+        raise ImproperlyConfigured(f'EXTRACTION["layers"] is {own!r}; it takes a list of names: ["shop.gates.told"]')
+    for path in own:
         name = path.partition(".")[0]
         layers[path if name in layers else name] = _of_project(path)
     return layers

@@ -95,9 +95,20 @@ def test_of_one_module_only_its_own_entries_are_missed() -> None:
     assert [key[3] for key in held.gone] == ["payments"]
 
 
+def test_an_entry_that_was_edited_by_hand_is_missed(tmp_path: Path) -> None:
+    """Under another layer, another code, another module's name, or with the slashes of another system."""
+    file = tmp_path / "boundaries.json"
+    for before, after in [('imports", "code', 'import", "code'), ("E101", "E999"), ("orders", "order"), ("/", "\\\\")]:
+        baseline.write(file, made_of(looked(finding()), looked(layer="source")))
+        file.write_text(file.read_text().replace(before, after))
+        held = hold(baseline.read(file), [looked(finding()), looked(layer="source")])
+        assert (len(held.new), sum(held.gone.values())) == (1, 1), after
+        assert hold(held.after, [looked(finding()), looked(layer="source")]).gone == {}
+
+
 def test_a_file_is_written_as_it_is_read_an_entry_to_a_line(tmp_path: Path) -> None:
     file = tmp_path / "boundaries.json"
-    accepted = made_of(looked(finding(3), finding(7), finding(8, what='calls "é"\n→')), looked(layer="source"))
+    accepted = made_of(looked(finding(3), finding(7), finding(8, what='calls "é\udcff"\n→')), looked(layer="source"))
     baseline.write(file, accepted)
     assert baseline.read(file) == accepted
     assert json.loads(file.read_text())["version"] == 1
@@ -115,6 +126,8 @@ def test_a_file_is_written_as_it_is_read_an_entry_to_a_line(tmp_path: Path) -> N
         ('{"findings": []}', "is no baseline: it has no version"),
         ("[]", "is no baseline"),
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"version": 1, "layers": "imports", "findings": []}', "cannot be read.*layers"),
         ('{"version": 1, "layers": []}', "cannot be read.*findings"),
         ('{"version": 1, "layers": [], "findings": [{"code": "boundaries.E101"}]}', "has an entry that cannot be read"),
         ('{"version": 1, "layers": [], "findings": [7]}', "has an entry that cannot be read"),

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from extraction.boundaries.__main__ import main
 from extraction.boundaries.catalogue import Call, Event, Offer
-from extraction.boundaries.command import FOUND, WRONG_USE, carry_out
+from extraction.boundaries.command import FOUND, UNREAD, WRONG_USE, carry_out
 from extraction.boundaries.findings import Finding, Layer, Partly, Skipped
 from extraction.boundaries.house import House
 from tests.boundaries.conftest import MODULES, Checkout
@@ -146,6 +146,23 @@ def test_an_annotation_keeps_what_would_end_it(checkout: Checkout) -> None:
     assert "/a%2Cb.py,line=1,title=boundaries.E101 orders → payments::50 %25: x%0Ay%0A" in said.splitlines()[0]
 
 
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_what_a_terminal_cannot_show_is_escaped(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    checkout.write(dict.fromkeys((f"modules/orders/{name}.py" for name in ("a\nb", "é", "\x1b[1m")), BREACH[SERVICE]))
+    (checkout.root / "modules/orders/od\udcff.py").touch()
+    latin, modules = BytesIO(), ",".join(f"{name}={package}" for name, package in MODULES.items())
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(latin, "ascii"))
+    assert main([str(checkout.root), "--modules", modules, "--format", form]) == FOUND
+    said = latin.getvalue().decode()
+    assert "orders \\u2192 payments" in said or form == "json"
+    assert "\x1b" not in said
+    names = {"text": r"a\nb", "json": r"a\nb", "github": "a%0Ab"}
+    assert f"modules/orders/{names[form]}.py" in said
+    assert r"modules/orders/od\udcff.py" in said
+    if form == "json":
+        assert "modules/orders/é.py" in {each["path"] for each in json.loads(said)["findings"]}
+
+
 def test_one_module_shows_what_touches_it(checkout: Checkout) -> None:
     checkout.write(
         {
@@ -200,6 +217,8 @@ def test_a_file_that_two_layers_cannot_read_is_told_once(checkout: Checkout) -> 
 
     _, said = carried_out(checkout, {"imports": broken(3), "source": broken(4)})
     assert said.count("boundaries.E001 orders") == 1
+    checkout.write({"modules/orders/odd.py": "# coding: undefined\n"})
+    assert typed(checkout, "--layer", "source")[1].count("boundaries.E001 orders") == 1
 
 
 @pytest.mark.parametrize(
@@ -212,6 +231,7 @@ def test_a_file_that_two_layers_cannot_read_is_told_once(checkout: Checkout) -> 
         (["--baseline", "nowhere.json", "--update-baseline", "--module", "orders"], "leave --module out"),
         (["--baseline", ".", "--update-baseline"], "give a file"),
         (["--baseline", "no/where.json", "--update-baseline"], "give a file that can be written"),
+        (["--baseline", "."], "give a file"),
         (["--published", "contracts.order"], r"no package 'contracts\.order'.*there is contracts\.orders"),
     ],
 )
@@ -324,6 +344,12 @@ def test_a_layer_of_the_projects_own_reports_under_its_own_ids(settings: Setting
     ]
 
 
+def test_layers_that_are_no_list_are_refused(settings: Settings) -> None:
+    settings.EXTRACTION = settings.EXTRACTION | {"layers": "shop.gates.told"}
+    with pytest.raises(CommandError, match=r'EXTRACTION\["layers"\] is .shop\.gates\.told.; it takes a list of names'):
+        call_command("boundaries", "--layer", "shop")
+
+
 def test_a_layer_that_is_not_there_is_named(settings: Settings) -> None:
     settings.EXTRACTION = settings.EXTRACTION | {"layers": ["shop.gates.nothing"]}
     with pytest.raises(CommandError, match=r'EXTRACTION\["layers"\]: No module named .shop\.gates') as refused:
@@ -372,6 +398,23 @@ def test_another_project_is_answered_as_a_process_and_without_a_server(
     )
     assert re.search(message, done.stdout + done.stderr, re.MULTILINE), done.stdout + done.stderr
     assert done.returncode == status
+
+
+@pytest.mark.parametrize("words", [["extraction.boundaries", str(ROOT)], ["django", "boundaries"]])
+def test_a_reader_that_leaves_ends_it_without_a_word(words: list[str]) -> None:
+    modules = ["--modules", "shop=shop,carrier=contracts.runtime"] if words[0] != "django" else []
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", *words, *modules, "--layer", "imports"],
+        cwd=ROOT,
+        env=unembedded() | {"DJANGO_SETTINGS_MODULE": "shop.settings", "PYTHONIOENCODING": "latin-1"},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(writer)
+    assert (done.stderr, done.returncode) == (b"", UNREAD)
 
 
 def test_the_pre_commit_hook_types_a_command_that_there_is() -> None:

@@ -56,7 +56,7 @@ def read(path: Path) -> bytes:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise Unreadable(line, f"byte 0x{data[error.start]:02x} is not {encoding}") from error
-    except LookupError as error:
+    except (LookupError, ValueError) as error:  # no such encoding, or one that refuses in its own way
         raise Unreadable(1, str(error)) from error
     return data if encoding == "utf-8" else text.encode(errors="replace")
 

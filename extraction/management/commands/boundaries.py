@@ -33,9 +33,10 @@ class Command(BaseCommand):
             layers = layers_of_project()
             if options["no_database"]:
                 del layers["database"]
-            status = command.carry_out(
-                house, layers, options, write=self._say, typed="manage.py boundaries", offers=offers
-            )
+            with command.to_terminal():
+                status = command.carry_out(
+                    house, layers, options, write=self._say, typed="manage.py boundaries", offers=offers
+                )
         except (NoHouse, WrongUse, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=WRONG_USE) from error
         if status:
