@@ -18,6 +18,8 @@ VERSION = 1
 """Of the JSON: it grows within a version."""
 DOCS = "docs/boundaries.md"
 FORMATS = ("text", "json", "github")
+MOST_WAYS = 10
+"""Of ways_in, in the text."""
 
 
 def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str]) -> Iterator[str]:
@@ -40,6 +42,11 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
     between = Counter((each.module, each.other) for each in shown if each.other in house.names)
     for (module, other), count in sorted(between.items(), key=lambda pair: (-pair[1], pair[0])):
         yield f"{count:6}  {module} → {other}"
+    ways = ways_in(shown)
+    for way, count in ways[:MOST_WAYS]:
+        yield f"{count:6}  by way of {way}"
+    if len(ways) > MOST_WAYS:
+        yield f"{sum(count for _, count in ways[MOST_WAYS:]):6}  by {len(ways) - MOST_WAYS} more ways"
     if shown:
         yield ""
     width = max((len(one.layer) for one in looked), default=0)
@@ -54,7 +61,8 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
 
 
 def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str]) -> str:
-    """One object: `version`, `findings` (a list), `layers`, `gone` (entries of the baseline), `accepted`, `notes`."""
+    """One object: `version`, `findings` (a list), `ways_in`, `layers`, `gone` (entries of the baseline), `accepted`,
+    `notes`."""
     return json.dumps(
         {
             "version": VERSION,
@@ -67,6 +75,7 @@ def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Se
                 }
                 for finding in _shown(looked, held)
             ],
+            "ways_in": [{"way": way, "findings": count} for way, count in ways_in(_shown(looked, held))],
             "accepted": held.accepted if held else 0,
             "gone": [_of_entry(key, count) for key, count in sorted(held.gone.items())] if held else [],
             "layers": [
@@ -111,6 +120,13 @@ def question_of(finding: Finding, house: House) -> str:
         module = finding.module if finding.module in house.names else "the published language"
         return f"Should {module} know of {finding.other} at all?"
     return ""
+
+
+def ways_in(found: Iterable[Finding]) -> list[tuple[str, int]]:
+    """The imports by which helpers lead into a module, and how many findings of E102 pass there, the most first:
+    `shop/helper.py:1 → modules.payments.models`. One of them taken away is as many findings less."""
+    ways = Counter(" → ".join(each.what.split(" → ")[-2:]) for each in found if each.code == "boundaries.E102")
+    return sorted(ways.items(), key=lambda way: (-way[1], way[0]))
 
 
 def anchor(code: str) -> str:

@@ -126,6 +126,22 @@ def test_json_has_a_version_and_a_list(checkout: Checkout) -> None:
     assert [layer["name"] for layer in told["layers"]] == ["imports"]
 
 
+def test_the_imports_by_which_helpers_lead_in_are_counted_the_most_first(checkout: Checkout) -> None:
+    """What a helper costs: one import taken away, and all that pass there are gone."""
+    helpers = {
+        "shop/money.py": "import modules.payments.models\n",
+        "shop/prices.py": "import shop.money\n",
+        "shop/lists.py": "import modules.payments\n",
+    }
+    users = {f"modules/orders/a{number}.py": "import shop.prices\n" for number in range(3)}
+    checkout.write(helpers | users | {"modules/orders/b.py": "import shop.lists\n"})
+    ways = ["shop/money.py:1 → modules.payments.models", "shop/lists.py:1 → modules.payments"]
+    _, said = typed(checkout, "--format", "json")
+    assert json.loads(said)["ways_in"] == [{"way": ways[0], "findings": 3}, {"way": ways[1], "findings": 1}]
+    _, said = typed(checkout)
+    assert re.findall(r"^ +(\d+)  by way of (.*)$", said, re.MULTILINE) == [("3", ways[0]), ("1", ways[1])]
+
+
 def test_github_gets_an_annotation_from_the_current_directory(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
