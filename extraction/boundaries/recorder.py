@@ -17,6 +17,7 @@ this process: the application never learns of it.
 """
 
 import atexit
+import math
 import os
 import random
 import threading
@@ -27,10 +28,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished, request_started, setting_changed
 
+from extraction import project
 from extraction.boundaries import operations
 from extraction.boundaries.callsite import CallSite, call_site
 from extraction.boundaries.recording import Busy, Record, append
@@ -233,7 +234,7 @@ _is_hooked = False
 
 
 def _configured() -> Recorder | None:
-    given = dict(getattr(settings, "EXTRACTION", {}).get("recorder") or {})
+    given = project.said().get("recorder") or {}
     unknown = given.keys() - {"share", "file", "every_s", "most_mb"}
     if unknown:
         raise ImproperlyConfigured(
@@ -242,23 +243,24 @@ def _configured() -> Recorder | None:
     numbers: dict[str, float] = {"share": 0.0, "every_s": EVERY_S, "most_mb": MOST_MB}
     for name in numbers:
         value = given.get(name, numbers[name])
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise ImproperlyConfigured(f'EXTRACTION["recorder"]: {name} is {value!r}; it takes a number, 0 or more')
         numbers[name] = value
-    if not 0 <= numbers["share"] <= 1:
+    if numbers["share"] > 1:
         raise ImproperlyConfigured(
             f'EXTRACTION["recorder"]: share is {numbers["share"]}; it takes 0 (nothing) to 1 (every request)'
         )
     if not numbers["share"]:
         return None
-    if not given.get("file"):
+    file = given.get("file")
+    if not file or not isinstance(file, str | os.PathLike):
         raise ImproperlyConfigured(
             'EXTRACTION["recorder"] has no file; say where to write: "file": BASE_DIR / "var" / "coupling.jsonl"'
         )
     return Recorder(
         share=numbers["share"],
-        file=Path(given["file"]),
-        every_s=max(0.1, numbers["every_s"]),
+        file=Path(file),
+        every_s=min(max(0.1, numbers["every_s"]), threading.TIMEOUT_MAX),
         most_mb=numbers["most_mb"],
     )
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 
+from extraction import project
 from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
 
@@ -45,13 +44,7 @@ def boundaries_hold(app_configs: Iterable[AppConfig] | None, **_: Any) -> list[c
 
 
 def _severity() -> int | None:
-    said = getattr(settings, "EXTRACTION", None)
-    given = said.get("boundaries", "warning") if isinstance(said, dict) else "warning"
-    if given == "off":
-        return None
-    if given not in SEVERITY:
-        raise ImproperlyConfigured(f'EXTRACTION["boundaries"] is {given!r}; it takes warning, error or off')
-    return SEVERITY[given]
+    return SEVERITY.get(project.said().get("boundaries", "warning"))
 
 
 def _message(finding: Finding, severity: int) -> checks.CheckMessage:

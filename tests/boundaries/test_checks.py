@@ -174,7 +174,7 @@ def test_a_project_says_whether_its_edges_stop_it(street: Street, edges: str, st
 
 def test_a_word_that_is_none_of_these_is_refused(street: Street) -> None:
     done = street.python("-m", "django", "check", "--tag", "boundaries", EDGES="loud")
-    assert "EXTRACTION[\"boundaries\"] is 'loud'; it takes warning, error or off" in done.stderr
+    assert "EXTRACTION[\"boundaries\"] is 'loud'; it takes error, warning, off" in done.stderr
 
 
 def test_url_configurations_that_cannot_be_loaded_are_told_and_the_rest_is_looked_at(street: Street) -> None:

@@ -229,6 +229,36 @@ def test_an_app_that_is_not_installed_is_said(settings: Settings) -> None:
         said()
 
 
+def of(*apps: str, **more: Any) -> dict[str, Any]:
+    return {"apps": list(apps), "database": "default", "schema": "public", **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("modules.orders", r"^EXTRACTION is 'modules\.orders'; it takes a dictionary: \{\"modules\": .*\"schema\""),
+        ([], r"^EXTRACTION is \[\]; it takes a dictionary"),
+        ({"modules": ["orders"]}, r"\[\"modules\"\] is \['orders'\]; it takes a dictionary: \{\"orders\": .*\"apps\""),
+        ({"modules": {"orders": "modules.orders"}}, r"\[\"orders\"\] is 'modules\.orders'; it takes .*\"apps\""),
+        ({"modules": {"orders": of() | {"apps": "modules.orders"}}}, r"its apps are .*; write a list: \[\"shop.orders"),
+        ({"modules": {"orders": of(urls="/orders/")}}, r"its urls are '/orders/'; write a list: \[\"/orders/\"\]"),
+        ({"modules": {"orders": {"apps": []}}}, r"module 'orders' has no 'database'; add it"),
+        ({"modules": {"a": of("x"), "b": of("x")}}, r"'x' is in the modules a and b; a package has one owner: take it"),
+        ({"modules": {"a": of("x", "x")}}, r"'x' is in the module a twice; a package has one owner"),
+        ({"guards": "Raise"}, r"\[\"guards\"\] is 'Raise'; it takes raise, log, off"),
+        ({"guards": 5}, r"\[\"guards\"\] is 5; it takes raise, log, off"),
+        ({"boundaries": ["error"]}, r"\[\"boundaries\"\] is \['error'\]; it takes error, warning, off"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_answered_with_what_to_write(
+    given: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(django_settings, "EXTRACTION", given)
+    project.modules.cache_clear()
+    with pytest.raises(CommandError, match=message):
+        said()
+
+
 def test_a_module_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(CommandError, match=r"no module 'order' .* there are inventory, orders, payments, users"):
         said("order")

@@ -349,10 +349,14 @@ def test_the_setting_switches_it_on_and_off_again(settings: Any, file: Path) -> 
         ({"share": 0.1}, "has no file"),
         ({"share": 0.1, "file": "f", "every": 1}, "has every; it takes share"),
         ({"share": 0.1, "file": "f", "every_s": "1"}, "every_s is '1'"),
+        ({"share": 0.1, "file": "f", "most_mb": float("inf")}, "most_mb is inf; it takes a number"),
+        ({"share": float("nan"), "file": "f"}, "share is nan; it takes a number"),
+        ({"share": 0.1, "file": 5}, "has no file"),
+        ("on", r"\[\"recorder\"\] is 'on'; it takes a dictionary: .*\"share\": 0.01"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_says_what_to_write(
-    given: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+    given: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(django_settings.EXTRACTION, "recorder", given)
     with pytest.raises(ImproperlyConfigured, match=message):

@@ -38,12 +38,12 @@ class Command(BaseCommand):
         parser.add_argument("--pages", metavar="DIR", help="where the pages stand; docs/modules by default")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not getattr(settings, "EXTRACTION", None):
-            raise CommandError('the settings have no EXTRACTION; write: EXTRACTION = {"modules": {…}}')
         try:
             found = catalogue()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
+        if not found.modules:
+            raise CommandError(f'EXTRACTION names no module; write: "modules": {{"orders": {project.EXAMPLE}}}')
         name = options["name"]
         names = [canvas.name for canvas in found.modules]
         if name and name not in names:
