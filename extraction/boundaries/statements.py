@@ -35,12 +35,26 @@ def statement(sql: str, *, alone: str = "") -> Statement | None:
 
     `alone` is the module that an alias serves and no other: what else stands there, an outbox, is the module's too.
     """
-    return _read(sql if len(sql) <= LONGEST else sql[:LONGEST], alone)
+    return _statement(sql[:LONGEST], alone)
+
+
+def read(sql: str) -> tuple[frozenset[Table], bool]:
+    """Tables of modules that it names, and whether it writes, be it to a table of no model."""
+    tables, writes = _read(sql[:LONGEST])
+    return tables, writes or (len(sql) > LONGEST and _WRITES_AFTER_WITH.match(sql) is not None)
+
+
+@of_setting
+@lru_cache(maxsize=4096)
+def _read(sql: str) -> tuple[frozenset[Table], bool]:
+    owners, named = _owners(), list(_tables(sql))
+    found = frozenset((owner, name) for name, _ in named if (owner := owners.get(name)))
+    return found, any(is_written for _, is_written in named)
 
 
 @of_setting
 @lru_cache(maxsize=1024)
-def _read(sql: str, alone: str) -> Statement | None:
+def _statement(sql: str, alone: str) -> Statement | None:
     reads: set[Table] = set()
     writes: set[Table] = set()
     owners = _owners()
@@ -75,6 +89,9 @@ _TOKEN = re.compile(
     | (?P<mark>[.,()])
     """,
     re.VERBOSE | re.DOTALL,
+)
+_WRITES_AFTER_WITH = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
 )
 _BEGINS = {
     *("select", "insert", "update", "delete", "merge", "with", "values"),
