@@ -13,18 +13,23 @@ the driver's own connection. A statement that failed does not count.
 
 Each process counts for itself, in bounded memory, and appends a line to the file every so many seconds and at its end;
 `manage.py coupling` reads it. Whatever goes wrong here is one line in the log, and then nothing is recorded any more in
-this process: the application never learns of it.
+this process: the application never learns of it. What is its own, the end of its patience that a signal raises while we
+count, it gets.
 """
 
 import atexit
 import math
 import os
 import random
+import signal
+import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +132,10 @@ class Recorder:
         self.flush()
 
     def give_up(self, error: Exception) -> None:
-        """Say it once, and record nothing any more in this process."""
+        """Say it once, and record nothing any more in this process. Raises the error where it is the application's."""
         global active
+        if _is_the_applications(error):
+            raise error
         self._stopped.set()
         if active is self:
             active = None
@@ -284,6 +291,16 @@ def _request_ended(**_: Any) -> None:
 def _forked() -> None:
     if active is not None:
         active.afresh()
+
+
+def _is_the_applications(error: Exception) -> bool:
+    """A signal's handler raised it while our code ran; or nothing that we call raises its kind, and it was thrown in."""
+    if type(error).__module__.partition(".")[0] not in {*sys.stdlib_module_names, "django", "extraction"}:
+        return True
+    found = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = [each.func if isinstance(each, partial) else each for each in found if callable(each)]
+    codes = {getattr(each, "__code__", None) or getattr(type(each).__call__, "__code__", None) for each in handlers}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _now() -> datetime:
