@@ -294,7 +294,7 @@ def _forked() -> None:
 
 
 def _is_the_applications(error: Exception) -> bool:
-    """A signal's handler raised it while our code ran; or nothing that we call raises its kind, and it was thrown in."""
+    """A signal's handler raised it while our code ran; or nothing that we call raises its kind: it was thrown in."""
     if type(error).__module__.partition(".")[0] not in {*sys.stdlib_module_names, "django", "extraction"}:
         return True
     found = [signal.getsignal(number) for number in signal.valid_signals()]

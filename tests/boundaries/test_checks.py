@@ -190,6 +190,24 @@ def test_url_configurations_that_cannot_be_loaded_are_told_and_the_rest_is_looke
     assert {"boundaries.E301", "boundaries.E309"} <= {each["code"] for each in found}
 
 
+def test_a_rule_that_dies_is_told_and_hides_no_other(street: Street) -> None:
+    models = street.folder / "bakery" / "models.py"
+    kept = models.read_text()
+    models.write_text(
+        f"{kept}\nCake._meta.get_field('named').remote_field.parent_link = type('Odd', (), {{'__bool__': 5}})()\n"
+    )
+    try:
+        told = street.findings()
+        done = street.python("-m", "django", "check", "--tag", "boundaries", EDGES="error")
+    finally:
+        models.write_text(kept)
+    (said,) = [each for each in told if "died" in each["what"]]
+    assert said["code"] == "boundaries.E001"
+    assert said["what"] == "has what the rule 'relations' died of: TypeError: 'int' object is not callable"
+    assert {each["code"] for each in told} >= {"boundaries.E302", "boundaries.E309"}
+    assert "WARNINGS:\n?: (extraction.W002) the project has what the rule 'relations' died of: TypeError" in done.stderr
+
+
 def test_this_project_has_none() -> None:
     assert list(findings(house_of_project())) == []
     assert run_checks(tags=["boundaries"]) == []
