@@ -127,6 +127,14 @@ def test_a_project_without_placement_rows_is_told_to_migrate(monkeypatch: pytest
 
 
 @EVERYWHERE
+def test_a_table_that_is_not_there_is_named() -> None:
+    with connections["orders"].cursor() as cursor:
+        cursor.execute("alter table orders_timelineentry rename to put_aside")
+    text = " ".join(said("orders").split())
+    assert "orders: schema orders has no orders_timelineentry; run: manage.py migrate --database orders" in text
+
+
+@EVERYWHERE
 def test_json_has_every_module_with_its_tables_and_its_place() -> None:
     document = json.loads(said("--format", "json"))
     modules = {module["name"]: module for module in document["modules"]}
@@ -193,6 +201,12 @@ def test_a_page_that_is_stale_is_named_and_written_anew(tmp_path: Path) -> None:
     assert len(said("--write", "--pages", str(folder)).splitlines()) == 2
     assert "fresh" in said("--check", "--pages", str(folder))
     assert {path.name for path in folder.iterdir()} == {*pages(catalogue()), "mine.md"}
+
+
+def test_pages_that_cannot_be_written_are_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="file: File exists; name a folder"):
+        said("--write", "--pages", str(tmp_path / "file"))
 
 
 def test_a_bar_in_a_type_does_not_end_a_cell() -> None:
