@@ -8,10 +8,10 @@
 
 What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off".
 `extraction.placement.watch` shows them every statement and commit; no code has to cooperate. What a statement names and
-writes is read from its text, so a SELECT of a function that writes is not seen; nor is DDL, which stands in migrations,
-and what goes past Django's cursor: `cursor.copy()` and the driver's own connection. Outside a transaction a write
-counts as a second commit only on tables of the module's models, so that the bookkeeping of messages is none. Tasks may
-commit more than once: a broker delivers them more than once as it is.
+writes is read from its text, so a SELECT of a function that writes is not seen; nor is what goes past Django's cursor:
+`cursor.copy()` and the driver's own connection. Outside a transaction a write counts as a second commit only on tables
+of the module's models, so that the bookkeeping of messages is none. Tasks may commit more than once: a broker delivers
+them more than once as it is.
 """
 
 import traceback

@@ -48,8 +48,10 @@ def read(sql: str) -> tuple[frozenset[Table], bool]:
 @lru_cache(maxsize=4096)
 def _read(sql: str) -> tuple[frozenset[Table], bool]:
     owners, named = _owners(), list(_tables(sql))
-    found = frozenset((owner, name) for name, _ in named if (owner := owners.get(name)))
-    return found, any(is_written for _, is_written in named)
+    if not named and _DEFINES.match(sql):  # a name may stand anywhere: `alter table x add foreign key (y) references z`
+        named = [(_name(found), False) for found in _TOKEN.finditer(sql)]
+    tables = frozenset((owner, name) for name, _ in named if (owner := owners.get(name)))
+    return tables, any(is_written for _, is_written in named)
 
 
 @of_setting
@@ -90,8 +92,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_COMMENTS = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_DEFINES = re.compile(rf"{_COMMENTS}(?:alter|comment|create|drop|refresh)\b", re.I | re.S)
 _WRITES_AFTER_WITH = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
+    rf"{_COMMENTS}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
 )
 _BEGINS = {
     *("select", "insert", "update", "delete", "merge", "with", "values"),
@@ -156,9 +160,9 @@ def _tables(sql: str) -> Iterator[tuple[str, bool]]:
                 return
             begins = False
         if level.names and word not in _BETWEEN and word != "select":
-            name = (found["quoted"] or "").replace('""', '"') or word
+            name = _name(found)
             while at + 1 < len(tokens) and tokens[at]["mark"] == "." and not tokens[at + 1]["mark"]:
-                name = (tokens[at + 1]["quoted"] or "").replace('""', '"') or tokens[at + 1]["word"].lower()
+                name = _name(tokens[at + 1])
                 at += 2
             level.names = False
             before = "name"
@@ -167,6 +171,10 @@ def _tables(sql: str) -> Iterator[tuple[str, bool]]:
         if before != "." and word:
             _keyword(level, word, before)
         before = word or "name"
+
+
+def _name(token: re.Match[str]) -> str:
+    return (token["quoted"] or "").replace('""', '"') or (token["word"] or "").lower()
 
 
 def _keyword(level: _Level, word: str, before: str) -> None:

@@ -148,6 +148,9 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
         "INSERT INTO {t} VALUES (1)",
         "with x as (delete from {t} returning 1) select * from x",
         "SELECT 1 FROM a, {t}",
+        "alter table only {t} add x int",
+        'ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES "payments"."{t}"',
+        "/* why */ create index on {t} (id)",
     ],
 )
 def test_sees_a_table_however_it_is_written(sql: str) -> None:
@@ -163,6 +166,7 @@ def test_sees_a_table_however_it_is_written(sql: str) -> None:
         'SELECT "{t}" FROM other',
         'SELECT 1 AS "{t}" FROM other ORDER BY "{t}"',
         'INSERT INTO other ("{t}") VALUES (1)',
+        "COMMENT ON TABLE other IS 'as {t}'",
     ],
 )
 def test_does_not_take_a_string_a_column_or_an_alias_for_a_table(sql: str) -> None:
