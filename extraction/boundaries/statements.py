@@ -47,11 +47,19 @@ def read(sql: str) -> tuple[frozenset[Table], bool]:
 @of_setting
 @lru_cache(maxsize=4096)
 def _read(sql: str) -> tuple[frozenset[Table], bool]:
-    owners, named = _owners(), list(_tables(sql))
-    if not named and _DEFINES.match(sql):  # a name may stand anywhere: `alter table x add foreign key (y) references z`
-        named = [(_name(found), False) for found in _TOKEN.finditer(sql)]
-    tables = frozenset((owner, name) for name, _ in named if (owner := owners.get(name)))
-    return tables, any(is_written for _, is_written in named)
+    owners, found = _owners(), list(_tables(sql))
+    if not found and _DEFINES.match(sql):  # a name may stand anywhere: `alter table x add foreign key (y) references z`
+        found = [(name, False) for name in _NAMES.findall(sql)]
+    tables = frozenset((owner, name) for name, _ in found if (owner := owners.get(name)))
+    return tables, any(is_written for _, is_written in found)
+
+
+_COMMENTS = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_DEFINES = re.compile(rf"{_COMMENTS}(?:alter|comment|create|drop|refresh)\b", re.I | re.S)
+_NAMES = re.compile(r"'(?:[^']|'')*'|(\w+)")
+_WRITES_AFTER_WITH = re.compile(
+    rf"{_COMMENTS}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
+)
 
 
 @of_setting
@@ -91,11 +99,6 @@ _TOKEN = re.compile(
     | (?P<mark>[.,()])
     """,
     re.VERBOSE | re.DOTALL,
-)
-_COMMENTS = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-_DEFINES = re.compile(rf"{_COMMENTS}(?:alter|comment|create|drop|refresh)\b", re.I | re.S)
-_WRITES_AFTER_WITH = re.compile(
-    rf"{_COMMENTS}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
 )
 _BEGINS = {
     *("select", "insert", "update", "delete", "merge", "with", "values"),
@@ -160,9 +163,9 @@ def _tables(sql: str) -> Iterator[tuple[str, bool]]:
                 return
             begins = False
         if level.names and word not in _BETWEEN and word != "select":
-            name = _name(found)
+            name = (found["quoted"] or "").replace('""', '"') or word
             while at + 1 < len(tokens) and tokens[at]["mark"] == "." and not tokens[at + 1]["mark"]:
-                name = _name(tokens[at + 1])
+                name = (tokens[at + 1]["quoted"] or "").replace('""', '"') or tokens[at + 1]["word"].lower()
                 at += 2
             level.names = False
             before = "name"
@@ -171,10 +174,6 @@ def _tables(sql: str) -> Iterator[tuple[str, bool]]:
         if before != "." and word:
             _keyword(level, word, before)
         before = word or "name"
-
-
-def _name(token: re.Match[str]) -> str:
-    return (token["quoted"] or "").replace('""', '"') or (token["word"] or "").lower()
 
 
 def _keyword(level: _Level, word: str, before: str) -> None:
