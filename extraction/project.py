@@ -9,7 +9,8 @@
     }
 
 A module may name its `"team"`. `"offers"` is read in extraction.boundaries.catalogue, `"recorder"` in
-extraction.boundaries.recorder.
+extraction.boundaries.recorder. A wrong word of `"guards"`, `"boundaries"` or `"recorder"` stops the start; a wrong
+module is told when the modules are asked for, at the latest by the first statement.
 
 `unit` is the name of what is deployed here. `home` is where a module lives when its database is new, by default here.
 
@@ -29,7 +30,7 @@ from django.core.signals import setting_changed
 LONGEST_NAME = 39
 """Names of a module and a unit go into identifiers of PostgreSQL, which end at 63 bytes, and with a suffix into the
 queues of pgmq, which end at 47."""
-
+EXAMPLE = '{"apps": ["shop.orders"], "database": "default", "schema": "public"}'
 
 Cached = TypeVar("Cached", bound="_lru_cache_wrapper[Any]")
 
@@ -58,13 +59,37 @@ class Module:
     """Prefixes of the paths that it answers."""
     home: str
     """The unit where it lives when its database is new."""
+    team: str = ""
+    """Who owns it."""
+
+
+def said() -> dict[str, Any]:
+    """EXTRACTION, empty where the project has none; its modules are read by modules(). Raises ImproperlyConfigured."""
+    given = _dict("EXTRACTION", getattr(settings, "EXTRACTION", None), f'{{"modules": {{"orders": {EXAMPLE}}}}}')
+    _dict('EXTRACTION["recorder"]', given.get("recorder"), '{"share": 0.01, "file": BASE_DIR / "coupling.jsonl"}')
+    for key, words in (("guards", ("raise", "log", "off")), ("boundaries", ("error", "warning", "off"))):
+        if given.get(key, "off") not in words:
+            raise ImproperlyConfigured(f'EXTRACTION["{key}"] is {given[key]!r}; it takes {", ".join(words)}')
+    return given
 
 
 @of_setting
 @cache
 def modules() -> dict[str, Module]:
-    """The modules in this unit, by name. Raises ImproperlyConfigured."""
-    return {name: _module(name, given) for name, given in settings.EXTRACTION["modules"].items()}
+    """The modules in this unit, by name; empty where the project names none. Raises ImproperlyConfigured."""
+    given = _dict('EXTRACTION["modules"]', said().get("modules"), f'{{"orders": {EXAMPLE}}}')
+    found = {
+        name: _module(name, _dict(f'EXTRACTION["modules"]["{name}"]', each, EXAMPLE)) for name, each in given.items()
+    }
+    owner: dict[str, str] = {}
+    for app, name in ((app, module.name) for module in found.values() for app in module.apps):
+        if app in owner:
+            both = f"the modules {owner[app]} and {name}" if owner[app] != name else f"the module {name} twice"
+            raise ImproperlyConfigured(
+                f"EXTRACTION: {app!r} is in {both}; a package has one owner: take it out of one of them"
+            )
+        owner[app] = name
+    return found
 
 
 @of_setting
@@ -93,7 +118,23 @@ def model_tables(module: str) -> tuple[str, ...]:
 
 def unit() -> str:
     """The name of this unit. Raises ImproperlyConfigured."""
-    return _short(str(settings.EXTRACTION.get("unit", "monolith")))
+    return _short(str(said().get("unit", "monolith")))
+
+
+def _dict(name: str, given: Any, example: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"{name} is {given!r}; it takes a dictionary: {example}")
+    return given
+
+
+def _names(module: str, key: str, given: Any, example: str) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
+        raise ImproperlyConfigured(
+            f'EXTRACTION: module {module!r}: its {key} are {given!r}; write a list: ["{example}"]'
+        )
+    return tuple(given)
 
 
 def _module(name: str, given: dict[str, object]) -> Module:
@@ -103,11 +144,12 @@ def _module(name: str, given: dict[str, object]) -> Module:
     try:
         return Module(
             name=_short(name),
-            apps=tuple(given["apps"]),  # type: ignore[arg-type]
+            apps=_names(name, "apps", given["apps"], f"shop.{name}"),
             alias=str(given["database"]),
             schema=str(given["schema"]),
-            urls=tuple(given.get("urls", ())),  # type: ignore[arg-type]
+            urls=_names(name, "urls", given.get("urls", ()), f"/{name}/"),
             home=str(given.get("home") or unit()),
+            team=str(given.get("team", "")),
         )
     except KeyError as error:
         raise ImproperlyConfigured(f"EXTRACTION: module {name!r} has no {error}; add it") from None

@@ -141,6 +141,7 @@ EXTRACTION: dict[str, Any] = {
     },
     "platform": "shop.units.LocalPlatform",
     "guards": GUARDS,
+    "boundaries": "error",
     "offers": "shop.offers.offers",
     "recorder": {"share": RECORDER_SHARE, "file": RECORDER_FILE},
     "published": [

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.apps import AppConfig, apps
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import find_commands
 
@@ -104,7 +103,7 @@ def _canvas(module: project.Module, offer: Offer | None) -> Canvas:
         )
     return Canvas(
         name=module.name,
-        team=str(settings.EXTRACTION["modules"][module.name].get("team", "")),
+        team=module.team,
         apps=module.apps,
         alias=module.alias,
         schema=module.schema,

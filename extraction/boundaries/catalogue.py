@@ -6,9 +6,10 @@ project carries calls and events is its own affair; this is all that the tooling
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+
+from extraction import project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class Offer:
 
 def offers() -> dict[str, Offer]:
     """By module; empty where the project does not say. Raises ImproperlyConfigured."""
-    path = settings.EXTRACTION.get("offers")
+    path = project.said().get("offers")
     if not path:
         return {}
     try:

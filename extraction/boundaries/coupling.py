@@ -150,7 +150,7 @@ def coupling_in(files: Sequence[Path]) -> Coupling:
     for line in _lines(files):
         try:
             sum_of.add(line)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             unread += 1
     if not sum_of.shares:
         cut = f"; lines that are cut, or not of version {VERSION}: {unread}" if unread else ""

@@ -7,24 +7,23 @@
     ForeignTable         SQL for a table of another module
 
 What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off".
-`extraction.placement.watch` shows them every statement and commit; no code has to cooperate. A statement counts as a
-write by its first keyword after comments, so a SELECT of a function that writes is not seen; nor is what goes past
-Django's cursor: `cursor.copy()` and the driver's own connection. Outside a transaction a write counts as a second
-commit only on tables of the module's models, so that the bookkeeping of messages is none. Tasks may commit more than
-once: a broker delivers them more than once as it is.
+`extraction.placement.watch` shows them every statement and commit; no code has to cooperate. What a statement names and
+writes is read from its text, so a SELECT of a function that writes is not seen; nor is what goes past Django's cursor:
+`cursor.copy()` and the driver's own connection. Outside a transaction a write counts as a second commit only on tables
+of the module's models, so that the bookkeeping of messages is none. Tasks may commit more than once: a broker delivers
+them more than once as it is.
 """
 
-import re
 import traceback
 from collections import Counter
-from functools import cache, lru_cache
-from typing import Any
+from collections.abc import Collection
+from functools import cache
 
-from django.apps import apps
-from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from extraction import project
 from extraction.boundaries.callsite import call_site
 from extraction.boundaries.operations import Operation, current
 from extraction.logs import get_logger
@@ -109,17 +108,6 @@ class Guard:
             operation.commits[self.module] = _call_site()
 
 
-@of_setting
-@lru_cache(maxsize=4096)
-def read(sql: str) -> tuple[frozenset[tuple[str, str]], bool]:
-    """Tables of modules that a statement names, each with its owner before it, and whether the statement writes."""
-    owners = _owners()
-    found = frozenset(
-        (owners[name], name) for match in _table_names().finditer(sql) if (name := match[1]) and name in owners
-    )
-    return found, bool(_WRITE.match(sql) or _WRITE_IN_CTE.match(sql))
-
-
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """In an atomic block that is not the one a TestCase wraps around a test."""
     return any(not block._from_testcase for block in connection.atomic_blocks)  # type: ignore[attr-defined]
@@ -129,7 +117,7 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
 @cache
 def aliases() -> frozenset[str]:
     """Database aliases that serve a module, or several."""
-    return frozenset(module["database"] for module in _modules().values() if "database" in module)
+    return frozenset(module.alias for module in _modules())
 
 
 def _report(guard: type[GuardError], module: str, other: str, message: str) -> None:
@@ -141,53 +129,30 @@ def _report(guard: type[GuardError], module: str, other: str, message: str) -> N
     log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
 
 
-def _modules() -> dict[str, dict[str, Any]]:
-    """Empty where the project says nothing: it starts all the same, and what needs modules says what to write."""
-    modules: dict[str, dict[str, Any]] = getattr(settings, "EXTRACTION", {}).get("modules", {})
-    return modules
+def _modules() -> Collection[project.Module]:
+    """None where the setting is wrong: the project starts all the same, and its first statement says what to write."""
+    try:
+        return project.modules().values()
+    except ImproperlyConfigured:
+        return ()
 
 
+@of_setting
+@cache
 def _mode() -> str:
-    return str(settings.EXTRACTION.get("guards", "log"))
+    return str(project.said().get("guards", "log"))
 
 
 @of_setting
 @cache
 def _module_of_alias() -> dict[str, str]:
     """Module by alias, for aliases that serve one module only. `default` serves the rest of the project too."""
-    served = Counter(module.get("database", DEFAULT_DB_ALIAS) for module in _modules().values())
+    served = Counter(module.alias for module in _modules())
     return {
-        alias: name
-        for name, module in _modules().items()
-        if served[alias := module.get("database", DEFAULT_DB_ALIAS)] == 1 and alias != DEFAULT_DB_ALIAS
+        module.alias: module.name
+        for module in _modules()
+        if served[module.alias] == 1 and module.alias != DEFAULT_DB_ALIAS
     }
-
-
-@of_setting
-@cache
-def _owners() -> dict[str, str]:
-    """Module by table name."""
-    owner = {app: name for name, module in _modules().items() for app in module["apps"]}
-    return {
-        model._meta.db_table: owner[config.name]
-        for config in apps.get_app_configs()
-        if config.name in owner
-        for model in config.get_models(include_auto_created=True)
-    }
-
-
-@of_setting
-@cache
-def _table_names() -> re.Pattern[str]:
-    names = "|".join(re.escape(name) for name in sorted(_owners(), key=len, reverse=True)) or "(?!)"
-    schemas = "|".join(re.escape(module["schema"]) for module in _modules().values()) or "(?!)"
-    string = r"'(?:[^']|'')*'"
-    return re.compile(rf"""{string}|(?<![\w."])"?(?:(?:{schemas})"?\."?)?({names})\b(?!"?\.)"?""", re.IGNORECASE)
-
-
-_START = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-_WRITE = re.compile(rf"{_START}(?:insert|update|delete|merge|truncate|copy)\b", re.I | re.S)
-_WRITE_IN_CTE = re.compile(rf"{_START}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S)
 
 
 def _open_modules() -> list[str]:

@@ -7,6 +7,7 @@ import sysconfig
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from django.db import models
@@ -54,6 +55,15 @@ def class_of(model: type[Any]) -> tuple[Path, ast.ClassDef] | None:
     return (file, found) if found else None
 
 
+def is_made_in(module: ModuleType, name: str) -> bool:
+    """Whether the module's own file calls something for this name, and does not import it; False where it is away."""
+    try:
+        file = Path(inspect.getfile(module)).resolve()
+        return name in _made(file, file.stat().st_mtime_ns)
+    except (TypeError, OSError, SyntaxError, ValueError):
+        return False
+
+
 def code_of(called: Any) -> Any:
     """The function or the class behind what can be called: without decorators, partials, and what it is bound to."""
     while isinstance(called, partial):
@@ -93,6 +103,19 @@ def _classes(file: Path, mtime_ns: int) -> dict[str, ast.ClassDef]:
         if isinstance(node, ast.ClassDef):
             found.setdefault(node.name, node)
     return found
+
+
+@lru_cache(maxsize=64)
+def _made(file: Path, mtime_ns: int) -> frozenset[str]:
+    return frozenset(
+        name.id
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value
+        if any(isinstance(each, ast.Call) for each in ast.walk(node.value))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    )
 
 
 def _is(target: ast.expr, name: str) -> bool:

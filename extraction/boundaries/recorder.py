@@ -13,24 +13,30 @@ the driver's own connection. A statement that failed does not count.
 
 Each process counts for itself, in bounded memory, and appends a line to the file every so many seconds and at its end;
 `manage.py coupling` reads it. Whatever goes wrong here is one line in the log, and then nothing is recorded any more in
-this process: the application never learns of it.
+this process: the application never learns of it. What is its own, the end of its patience that a signal raises while we
+count, it gets.
 """
 
 import atexit
+import math
 import os
 import random
+import signal
+import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished, request_started, setting_changed
 
+from extraction import project
 from extraction.boundaries import operations
 from extraction.boundaries.callsite import CallSite, call_site
 from extraction.boundaries.recording import Busy, Record, append
@@ -126,8 +132,10 @@ class Recorder:
         self.flush()
 
     def give_up(self, error: Exception) -> None:
-        """Say it once, and record nothing any more in this process."""
+        """Say it once, and record nothing any more in this process. Raises the error where it is the application's."""
         global active
+        if _is_the_applications(error):
+            raise error
         self._stopped.set()
         if active is self:
             active = None
@@ -233,7 +241,7 @@ _is_hooked = False
 
 
 def _configured() -> Recorder | None:
-    given = dict(getattr(settings, "EXTRACTION", {}).get("recorder") or {})
+    given = project.said().get("recorder") or {}
     unknown = given.keys() - {"share", "file", "every_s", "most_mb"}
     if unknown:
         raise ImproperlyConfigured(
@@ -242,23 +250,24 @@ def _configured() -> Recorder | None:
     numbers: dict[str, float] = {"share": 0.0, "every_s": EVERY_S, "most_mb": MOST_MB}
     for name in numbers:
         value = given.get(name, numbers[name])
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise ImproperlyConfigured(f'EXTRACTION["recorder"]: {name} is {value!r}; it takes a number, 0 or more')
         numbers[name] = value
-    if not 0 <= numbers["share"] <= 1:
+    if numbers["share"] > 1:
         raise ImproperlyConfigured(
             f'EXTRACTION["recorder"]: share is {numbers["share"]}; it takes 0 (nothing) to 1 (every request)'
         )
     if not numbers["share"]:
         return None
-    if not given.get("file"):
+    file = given.get("file")
+    if not file or not isinstance(file, str | os.PathLike):
         raise ImproperlyConfigured(
             'EXTRACTION["recorder"] has no file; say where to write: "file": BASE_DIR / "var" / "coupling.jsonl"'
         )
     return Recorder(
         share=numbers["share"],
-        file=Path(given["file"]),
-        every_s=max(0.1, numbers["every_s"]),
+        file=Path(file),
+        every_s=min(max(0.1, numbers["every_s"]), threading.TIMEOUT_MAX),
         most_mb=numbers["most_mb"],
     )
 
@@ -282,6 +291,16 @@ def _request_ended(**_: Any) -> None:
 def _forked() -> None:
     if active is not None:
         active.afresh()
+
+
+def _is_the_applications(error: Exception) -> bool:
+    """A signal's handler raised it while our code ran; or nothing that we call raises its kind: it was thrown in."""
+    if type(error).__module__.partition(".")[0] not in {*sys.stdlib_module_names, "django", "extraction"}:
+        return True
+    found = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = [each.func if isinstance(each, partial) else each for each in found if callable(each)]
+    codes = {getattr(each, "__code__", None) or getattr(type(each).__call__, "__code__", None) for each in handlers}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _now() -> datetime:

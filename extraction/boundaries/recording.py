@@ -134,7 +134,7 @@ def lines(file: Path) -> Iterator[dict[str, Any] | None]:
         for line in opened:
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 yield None
                 continue
             yield found if isinstance(found, dict) and found.get("version") == VERSION else None

@@ -35,12 +35,36 @@ def statement(sql: str, *, alone: str = "") -> Statement | None:
 
     `alone` is the module that an alias serves and no other: what else stands there, an outbox, is the module's too.
     """
-    return _read(sql if len(sql) <= LONGEST else sql[:LONGEST], alone)
+    return _statement(sql[:LONGEST], alone)
+
+
+def read(sql: str) -> tuple[frozenset[Table], bool]:
+    """Tables of modules that it names, and whether it writes, be it to a table of no model."""
+    tables, writes = _read(sql[:LONGEST])
+    return tables, writes or (len(sql) > LONGEST and _WRITES_AFTER_WITH.match(sql) is not None)
+
+
+@of_setting
+@lru_cache(maxsize=4096)
+def _read(sql: str) -> tuple[frozenset[Table], bool]:
+    owners, found = _owners(), list(_tables(sql))
+    if not found and _DEFINES.match(sql):  # a name may stand anywhere: `alter table x add foreign key (y) references z`
+        found = [(name, False) for name in _NAMES.findall(sql)]
+    tables = frozenset((owner, name) for name, _ in found if (owner := owners.get(name)))
+    return tables, any(is_written for _, is_written in found)
+
+
+_COMMENTS = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_DEFINES = re.compile(rf"{_COMMENTS}(?:alter|comment|create|drop|refresh)\b", re.I | re.S)
+_NAMES = re.compile(r"'(?:[^']|'')*'|(\w+)")
+_WRITES_AFTER_WITH = re.compile(
+    rf"{_COMMENTS}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
+)
 
 
 @of_setting
 @lru_cache(maxsize=1024)
-def _read(sql: str, alone: str) -> Statement | None:
+def _statement(sql: str, alone: str) -> Statement | None:
     reads: set[Table] = set()
     writes: set[Table] = set()
     owners = _owners()

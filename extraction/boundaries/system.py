@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 
+from extraction import project
 from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
 
 TAG = "boundaries"
+TO_MEND = "What that rule finds is not told: take the object away, or report the error to whoever keeps this tooling."
 SEVERITY = {"warning": checks.WARNING, "error": checks.ERROR}
 
 
@@ -27,7 +27,7 @@ def register() -> None:
 
 def boundaries_hold(app_configs: Iterable[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """E301 to E309; of the given apps where some are given. Raises ImproperlyConfigured."""
-    from extraction.boundaries.checks import findings
+    from extraction.boundaries.checks import Died, looked
     from extraction.boundaries.opening import NoHouse, house_of_project
 
     severity = _severity()
@@ -37,21 +37,20 @@ def boundaries_hold(app_configs: Iterable[AppConfig] | None, **_: Any) -> list[c
         house = house_of_project()
     except NoHouse as error:
         return [checks.Warning(str(error), hint="docs/boundaries.md", id="extraction.W001")]
-    found = [finding for finding in findings(house) if finding.code != "boundaries.E001"]  # Django's own checks say it
+    found, messages = set[Finding](), list[checks.CheckMessage]()
+    for each in looked(house):
+        if isinstance(each, Died):
+            messages.append(checks.Warning(f"the project {each}", hint=TO_MEND, id="extraction.W002"))
+        elif each.code != "boundaries.E001":  # Django's own checks say it
+            found.add(each)
     if app_configs is not None:
         asked = {member.name for config in app_configs if (member := house.by_label.get(config.label))}
-        found = [finding for finding in found if finding.module in asked]
-    return [_message(finding, severity) for finding in sorted(set(found))]
+        found = {finding for finding in found if finding.module in asked}
+    return [*messages, *(_message(finding, severity) for finding in sorted(found))]
 
 
 def _severity() -> int | None:
-    said = getattr(settings, "EXTRACTION", None)
-    given = said.get("boundaries", "warning") if isinstance(said, dict) else "warning"
-    if given == "off":
-        return None
-    if given not in SEVERITY:
-        raise ImproperlyConfigured(f'EXTRACTION["boundaries"] is {given!r}; it takes warning, error or off')
-    return SEVERITY[given]
+    return SEVERITY.get(project.said().get("boundaries", "warning"))
 
 
 def _message(finding: Finding, severity: int) -> checks.CheckMessage:

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, router
 from django.db.models import Model
 
@@ -27,11 +26,7 @@ class ModuleRouter:
     @cached_property
     def alias_of(self) -> dict[str, str]:
         """By the label of the app, which need not be the end of its path. Needs the app registry."""
-        return {
-            label: str(module["database"])
-            for module in settings.EXTRACTION["modules"].values()
-            for label in _labels(module["apps"])
-        }
+        return {label: module.alias for module in project.modules().values() for label in _labels(module.apps)}
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         return self._alias(model, router.db_for_read, hints)

@@ -17,7 +17,7 @@ from django.db.backends.signals import connection_created
 from psycopg import sql
 
 from extraction import project
-from extraction.boundaries import guards, operations, recorder
+from extraction.boundaries import guards, operations, recorder, statements
 from extraction.boundaries.guards import GuardError, in_transaction
 from extraction.boundaries.operations import Refusal
 from extraction.placement import ending, where
@@ -71,7 +71,7 @@ class _Watch:
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
-        tables, writes = guards.read(text)
+        tables, writes = statements.read(text)
         inside = in_transaction(self.connection)
         commits = writes and not inside
         if self.guard:

@@ -11,14 +11,11 @@ from pytest_django import Settings
 from contracts.runtime import CallInTransaction, transaction, use
 from contracts.runtime.idempotency import Answer, record
 from contracts.users import Users
-from extraction.boundaries.guards import (
-    ForeignTable,
-    ForeignTransaction,
-    SecondCommit,
-    _owners,
-    read,
-)
+from extraction import project
+from extraction.boundaries import statements
+from extraction.boundaries.guards import ForeignTable, ForeignTransaction, SecondCommit
 from extraction.boundaries.operations import Operation
+from extraction.boundaries.statements import LONGEST, read
 from extraction.placement.middleware import FollowingMiddleware
 
 
@@ -36,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def table_of(module: str) -> str:
-    return min(table for table, owner in _owners().items() if owner == module)
+    return project.model_tables(module)[0]
 
 
 def write(module: str) -> None:
@@ -151,6 +148,9 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
         "INSERT INTO {t} VALUES (1)",
         "with x as (delete from {t} returning 1) select * from x",
         "SELECT 1 FROM a, {t}",
+        "alter table only {t} add x int",
+        'ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES "payments"."{t}"',
+        "/* why */ create index on {t} (id)",
     ],
 )
 def test_sees_a_table_however_it_is_written(sql: str) -> None:
@@ -158,10 +158,41 @@ def test_sees_a_table_however_it_is_written(sql: str) -> None:
     assert ("payments", table) in read(sql.format(t=table))[0]
 
 
-def test_does_not_take_a_string_or_a_column_for_a_table() -> None:
-    table = table_of("payments")
-    assert not read(f"SELECT 'about {table}' FROM other WHERE other.{table} = 1")[0]
-    assert not read(f'SELECT "{table}"."id"')[0]
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 'about {t}' FROM other WHERE other.{t} = 1",
+        'SELECT "{t}"."id"',
+        'SELECT "{t}" FROM other',
+        'SELECT 1 AS "{t}" FROM other ORDER BY "{t}"',
+        'INSERT INTO other ("{t}") VALUES (1)',
+        "COMMENT ON TABLE other IS 'as {t}'",
+    ],
+)
+def test_does_not_take_a_string_a_column_or_an_alias_for_a_table(sql: str) -> None:
+    assert not read(sql.format(t=table_of("payments")))[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "writes"),
+    [
+        ("INSERT INTO outbox (id) VALUES (1)", True),
+        ("WITH gone AS (DELETE FROM outbox RETURNING id) SELECT * FROM gone", True),
+        (f"WITH v AS (VALUES {'(1), ' * LONGEST}(1)) INSERT INTO outbox SELECT * FROM v", True),
+        (f"WITH v AS (VALUES {'(1), ' * LONGEST}(1)) SELECT * FROM v", False),
+        ("WITH due AS (SELECT 'update' FROM outbox FOR UPDATE) SELECT * FROM due", False),
+        ("COPY (SELECT 1) TO STDOUT", False),
+    ],
+)
+def test_a_write_is_one_wherever_it_stands_and_into_whatever_table(sql: str, writes: bool) -> None:
+    assert read(sql)[1] is writes
+
+
+def test_of_a_long_statement_no_more_is_kept_than_is_read() -> None:
+    kept = statements._read.cache_info().currsize
+    for rows in range(3):
+        read("INSERT INTO outbox VALUES " + "(%s), " * (LONGEST + rows))
+    assert statements._read.cache_info().currsize <= kept + 1
 
 
 def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

@@ -174,7 +174,7 @@ def test_a_project_says_whether_its_edges_stop_it(street: Street, edges: str, st
 
 def test_a_word_that_is_none_of_these_is_refused(street: Street) -> None:
     done = street.python("-m", "django", "check", "--tag", "boundaries", EDGES="loud")
-    assert "EXTRACTION[\"boundaries\"] is 'loud'; it takes warning, error or off" in done.stderr
+    assert "EXTRACTION[\"boundaries\"] is 'loud'; it takes error, warning, off" in done.stderr
 
 
 def test_url_configurations_that_cannot_be_loaded_are_told_and_the_rest_is_looked_at(street: Street) -> None:
@@ -188,6 +188,24 @@ def test_url_configurations_that_cannot_be_loaded_are_told_and_the_rest_is_looke
     (said,) = [each["what"] for each in found if "URLs" in each["what"]]
     assert said.endswith("urls: ModuleNotFoundError: No module named 'nowhere_to_be_found'")
     assert {"boundaries.E301", "boundaries.E309"} <= {each["code"] for each in found}
+
+
+def test_a_rule_that_dies_is_told_and_hides_no_other(street: Street) -> None:
+    models = street.folder / "bakery" / "models.py"
+    kept = models.read_text()
+    models.write_text(
+        f"{kept}\nCake._meta.get_field('named').remote_field.parent_link = type('Odd', (), {{'__bool__': 5}})()\n"
+    )
+    try:
+        told = street.findings()
+        done = street.python("-m", "django", "check", "--tag", "boundaries", EDGES="error")
+    finally:
+        models.write_text(kept)
+    (said,) = [each for each in told if "died" in each["what"]]
+    assert said["code"] == "boundaries.E001"
+    assert said["what"] == "has what the rule 'relations' died of: TypeError: 'int' object is not callable"
+    assert {each["code"] for each in told} >= {"boundaries.E302", "boundaries.E309"}
+    assert "WARNINGS:\n?: (extraction.W002) the project has what the rule 'relations' died of: TypeError" in done.stderr
 
 
 def test_this_project_has_none() -> None:

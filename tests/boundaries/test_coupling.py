@@ -231,10 +231,11 @@ def test_many_modules_are_listed_by_pairs_where_a_matrix_would_be_too_wide(tmp_p
 def test_lines_that_are_cut_or_of_another_version_are_counted_and_left_out(tmp_path: Path) -> None:
     good = line(statements=[touch("a", reads=("b",))])
     bad = ["{", "[]\n", "\n", line(version=2), line(share=0), line(statements=[{"code": "a"}]), "\xff\n"]
+    bad += [line(process=float("inf")), "[" * 100_000]
     (tmp_path / "f").write_text(good + "".join(each if each.endswith("\n") else f"{each}\n" for each in bad))
     found = document(str(tmp_path / "f"))
-    assert (found["unread"], found["places"][0]["seen"], found["operations"]) == (7, 1, {"request": 2})
-    assert "7 lines left out" in said(str(tmp_path / "f"))
+    assert (found["unread"], found["places"][0]["seen"], found["operations"]) == (9, 1, {"request": 2})
+    assert "9 lines left out" in said(str(tmp_path / "f"))
 
 
 def test_files_of_several_machines_are_added_up(tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def test_a_project_without_placement_rows_is_told_to_migrate(monkeypatch: pytest
 
 
 @EVERYWHERE
+def test_a_table_that_is_not_there_is_named() -> None:
+    with connections["orders"].cursor() as cursor:
+        cursor.execute("alter table orders_timelineentry rename to put_aside")
+    text = " ".join(said("orders").split())
+    assert "orders: schema orders has no orders_timelineentry; run: manage.py migrate --database orders" in text
+
+
+@EVERYWHERE
 def test_json_has_every_module_with_its_tables_and_its_place() -> None:
     document = json.loads(said("--format", "json"))
     modules = {module["name"]: module for module in document["modules"]}
@@ -195,6 +203,12 @@ def test_a_page_that_is_stale_is_named_and_written_anew(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {*pages(catalogue()), "mine.md"}
 
 
+def test_pages_that_cannot_be_written_are_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="file: File exists; name a folder"):
+        said("--write", "--pages", str(tmp_path / "file"))
+
+
 def test_a_bar_in_a_type_does_not_end_a_cell() -> None:
     assert "payment(*, order_id: UUID) -> Payment \\| None" in pages(catalogue())["payments.md"]
 
@@ -226,6 +240,36 @@ def test_an_app_that_is_not_installed_is_said(settings: Settings) -> None:
     given["modules"]["orders"]["apps"] = ["modules.order"]
     settings.EXTRACTION = given
     with pytest.raises(CommandError, match=r"'orders' names modules\.order"):
+        said()
+
+
+def of(*apps: str, **more: Any) -> dict[str, Any]:
+    return {"apps": list(apps), "database": "default", "schema": "public", **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("modules.orders", r"^EXTRACTION is 'modules\.orders'; it takes a dictionary: \{\"modules\": .*\"schema\""),
+        ([], r"^EXTRACTION is \[\]; it takes a dictionary"),
+        ({"modules": ["orders"]}, r"\[\"modules\"\] is \['orders'\]; it takes a dictionary: \{\"orders\": .*\"apps\""),
+        ({"modules": {"orders": "modules.orders"}}, r"\[\"orders\"\] is 'modules\.orders'; it takes .*\"apps\""),
+        ({"modules": {"orders": of() | {"apps": "modules.orders"}}}, r"its apps are .*; write a list: \[\"shop.orders"),
+        ({"modules": {"orders": of(urls="/orders/")}}, r"its urls are '/orders/'; write a list: \[\"/orders/\"\]"),
+        ({"modules": {"orders": {"apps": []}}}, r"module 'orders' has no 'database'; add it"),
+        ({"modules": {"a": of("x"), "b": of("x")}}, r"'x' is in the modules a and b; a package has one owner: take it"),
+        ({"modules": {"a": of("x", "x")}}, r"'x' is in the module a twice; a package has one owner"),
+        ({"guards": "Raise"}, r"\[\"guards\"\] is 'Raise'; it takes raise, log, off"),
+        ({"guards": 5}, r"\[\"guards\"\] is 5; it takes raise, log, off"),
+        ({"boundaries": ["error"]}, r"\[\"boundaries\"\] is \['error'\]; it takes error, warning, off"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_answered_with_what_to_write(
+    given: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(django_settings, "EXTRACTION", given)
+    project.modules.cache_clear()
+    with pytest.raises(CommandError, match=message):
         said()
 
 

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +301,59 @@ def test_a_fault_of_the_recorder_never_reaches_the_application(
     assert caplog.text.count("ZeroDivisionError") == 1
 
 
+class OutOfTime(Exception):
+    """As Celery's SoftTimeLimitExceeded."""
+
+
+class Alarm:
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __call__(self, *_: object) -> None:
+        raise self.error
+
+    def ring(self, *_: object) -> None:
+        raise self.error
+
+
+def until_the_alarm() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.01)
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("error", [OutOfTime, TimeoutError])
+@pytest.mark.parametrize("kind", ["an object", "a method", "a partial function"])
+def test_what_a_signal_raises_while_it_counts_is_the_applications(
+    error: type[Exception], kind: str, recording: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm = Alarm(error)
+    handlers: dict[str, Callable[..., None]] = {
+        "an object": alarm,
+        "a method": alarm.ring,
+        "a partial function": partial(alarm.ring, None),
+    }
+    before = signal.signal(signal.SIGVTALRM, handlers[kind])
+    monkeypatch.setattr(recorder, "call_site", until_the_alarm)
+    try:
+        with pytest.raises(error):
+            Order.objects.count()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert recorder.active is recording
+
+
+@pytest.mark.parametrize(("error", "is_ours"), [(OutOfTime, False), (TimeoutError, True)])
+def test_what_was_thrown_in_is_told_by_its_kind(
+    error: type[Exception], is_ours: bool, recording: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "call_site", Alarm(error))
+    with nullcontext() if is_ours else pytest.raises(error):
+        Order.objects.count()
+    assert (recorder.active is recording) is not is_ours
+
+
 def test_it_writes_every_so_many_seconds_by_itself(file: Path) -> None:
     recorder.start(Recorder(share=1.0, file=file, every_s=0.1))
     Order.objects.count()
@@ -349,10 +405,14 @@ def test_the_setting_switches_it_on_and_off_again(settings: Any, file: Path) -> 
         ({"share": 0.1}, "has no file"),
         ({"share": 0.1, "file": "f", "every": 1}, "has every; it takes share"),
         ({"share": 0.1, "file": "f", "every_s": "1"}, "every_s is '1'"),
+        ({"share": 0.1, "file": "f", "most_mb": float("inf")}, "most_mb is inf; it takes a number"),
+        ({"share": float("nan"), "file": "f"}, "share is nan; it takes a number"),
+        ({"share": 0.1, "file": 5}, "has no file"),
+        ("on", r"\[\"recorder\"\] is 'on'; it takes a dictionary: .*\"share\": 0.01"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_says_what_to_write(
-    given: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+    given: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(django_settings.EXTRACTION, "recorder", given)
     with pytest.raises(ImproperlyConfigured, match=message):

@@ -5,6 +5,7 @@ was included by a computed name are seen as what they became. No database is nee
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from django.apps import apps
 
@@ -35,9 +36,32 @@ RULES: tuple[Layer, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A rule met an object, of the project or of a package, that does not let itself be asked."""
+
+    rule: str
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"has what the rule {self.rule!r} died of: {type(self.error).__name__}: {self.error}"
+
+
 def findings(house: House) -> Iterator[Finding]:
     """Raises Skipped where Django is not set up."""
     if not apps.ready:
         raise Skipped("Django is not set up here: run it as manage.py boundaries, in the project itself")
+    for each in looked(house):
+        if isinstance(each, Died):
+            yield Finding(code="boundaries.E001", module="", other="", what=str(each))
+        else:
+            yield each
+
+
+def looked(house: House) -> Iterator[Finding | Died]:
+    """Of all rules, also where one dies half-way."""
     for rule in RULES:
-        yield from rule(house)
+        try:
+            yield from rule(house)
+        except Exception as error:
+            yield Died(rule.__module__.rpartition(".")[2], error)

@@ -14,7 +14,7 @@ from extraction.boundaries.checks.ownership import owner_of_code
 from extraction.boundaries.checks.spots import of
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.house import House, Member
-from extraction.boundaries.places import code_of
+from extraction.boundaries.places import code_of, is_made_in
 from extraction.boundaries.receivers import heard
 
 
@@ -41,14 +41,16 @@ def findings(house: House) -> Iterator[Finding]:
 
 
 def _signals(house: House) -> Iterator[tuple[str, Signal, Member | None]]:
-    """Each with the module that made it: the only one in whose code it is found, for a signal does not tell."""
-    found: dict[int, tuple[str, Signal, set[str]]] = {}
+    """Each with the module in whose file it is made, for a signal does not tell, and many may know it by name."""
+    found: dict[int, tuple[Signal, list[tuple[str, str]]]] = {}
     owners = {name: house.owner(name) for name in list(sys.modules)}
     named = {name: owner for name, owner in owners.items() if owner or name.endswith("signals")}
-    for name, owner in sorted(named.items(), key=lambda each: (each[1] is not None, each[0])):
+    for name, _ in sorted(named.items(), key=lambda each: (each[1] is not None, each[0])):
         for attribute, value in list(getattr(sys.modules[name], "__dict__", {}).items()):
             if issubclass(type(value), Signal):  # isinstance would wake a lazy object
-                said = attribute if name == "django.db.models.signals" else f"{name}.{attribute}"
-                found.setdefault(id(value), (said, value, set()))[2].add(owner.name if owner else "")
-    for said, signal, makers in found.values():
-        yield said, signal, house.member(maker) if len(makers) == 1 and (maker := min(makers)) else None
+                found.setdefault(id(value), (value, []))[1].append((name, attribute))
+    for signal, places in found.values():
+        made = next((place for place in places if is_made_in(sys.modules[place[0]], place[1])), None)
+        name, attribute = made or places[0]
+        said = attribute if name == "django.db.models.signals" else f"{name}.{attribute}"
+        yield said, signal, house.owner(name) if made else None

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from extraction import project
 from extraction.boundaries.coupling import BREAKS, Cell, Coupling, NoRecording, Together, Touch, coupling_in
 from extraction.boundaries.coupling_text import flowchart, lines_of, lines_of_module
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--most", type=int, default=20, metavar="N", help="places in the text; 20 of each kind")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        extraction = getattr(settings, "EXTRACTION", {})
+        extraction = project.said()
         given = (extraction.get("recorder") or {}).get("file")
         files = options["files"] or ([Path(given)] if given else [])
         if not files:

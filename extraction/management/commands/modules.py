@@ -38,12 +38,12 @@ class Command(BaseCommand):
         parser.add_argument("--pages", metavar="DIR", help="where the pages stand; docs/modules by default")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not getattr(settings, "EXTRACTION", None):
-            raise CommandError('the settings have no EXTRACTION; write: EXTRACTION = {"modules": {…}}')
         try:
             found = catalogue()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
+        if not found.modules:
+            raise CommandError(f'EXTRACTION names no module; write: "modules": {{"orders": {project.EXAMPLE}}}')
         name = options["name"]
         names = [canvas.name for canvas in found.modules]
         if name and name not in names:
@@ -63,7 +63,10 @@ class Command(BaseCommand):
                 f"{', '.join(found.elsewhere)}: not in this unit; write and check the pages where all modules are"
             )
         folder = Path(options["pages"] or Path(getattr(settings, "BASE_DIR", ".")) / "docs" / "modules")
-        changed = pages.stale(found, folder) if options["check"] else pages.write(found, folder)
+        try:
+            changed = pages.stale(found, folder) if options["check"] else pages.write(found, folder)
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}; name a folder for the pages") from error
         shown = [os.path.relpath(path) for path in changed]
         if options["check"] and changed:
             raise CommandError(f"not fresh: {', '.join(shown)}; run: manage.py modules --write")
@@ -92,8 +95,10 @@ def _found(module: project.Module) -> Found:
         sizes = sizes_of(module)
     except Unread as error:
         return Found(place=None, sizes=(), why_not=str(error))
+    gone = sorted(set(project.model_tables(module.name)) - {size.table for size in sizes})
+    missing = f"schema {module.schema} has no {', '.join(gone)}; run: manage.py migrate --database {module.alias}"
     try:
-        return Found(place=where.place_now(module.name), sizes=sizes, why_not="")
+        return Found(place=where.place_now(module.name), sizes=sizes, why_not=missing if gone else "")
     except (DatabaseError, InterfaceError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         why_not = f"where it lives is not known: {reason}; run: manage.py migrate --database {module.alias}"
