@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
 from shop.breaches.breach import Breach
 
@@ -13,6 +14,8 @@ LAYERS = ("imports", "source", "checks", "database", "contracts", "runtime")
 """In the order in which a breach meets them."""
 
 STALE_SCHEMA = "contracts.E006"
+RULES = (*CODES, "contracts.E004", "contracts.E005", "contracts.E007", "contracts.E008")
+"""Codes that catch: without any of them a breach of the catalogue escapes."""
 
 Told = Mapping[str, Any]
 """A finding, as the program in a copy tells it."""
@@ -40,6 +43,20 @@ class Outcome:
     def codes(self) -> frozenset[str]:
         """Of all catches."""
         return frozenset(each.code for each in self.catches)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of the breaches that one rule alone had caught, once it was taken away."""
+
+    code: str
+    tried: tuple[Outcome, ...]
+    """In turn, until one escaped."""
+
+    @property
+    def escaped(self) -> Breach | None:
+        """None where the rule could be left out. A breach that cannot be judged without it proves nothing."""
+        return next((each.breach for each in self.tried if each.caught is None and not each.error), None)
 
 
 def catches(breach: Breach, found: Iterable[Told], known: Sequence[Told]) -> tuple[Finding, ...]:
