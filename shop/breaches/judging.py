@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,15 +60,27 @@ class Proof:
 
 
 def catches(breach: Breach, found: Iterable[Told], known: Sequence[Told]) -> tuple[Finding, ...]:
-    """The findings that the patch brought, between the modules of the breach. Lines may have moved."""
+    """The findings that the patch brought, between the modules of the breach."""
+    return _findings(each for each in _new(found, known) if _is_of(breach, each))
+
+
+def traces(found: Iterable[Told], known: Sequence[Told]) -> tuple[Finding, ...]:
+    """All findings that the patch brought: who says that a breach escapes has to look at each."""
+    return _findings(each for each in _new(found, known) if each["code"] != STALE_SCHEMA)
+
+
+def _new(found: Iterable[Told], known: Sequence[Told]) -> Iterator[Told]:
+    """What is not known. Lines may have moved."""
     before = Counter(map(_key, known))
-    new = []
     for each in found:
         if before[_key(each)]:
             before[_key(each)] -= 1
-        elif _is_of(breach, each):
-            new.append(Finding(**{name: each[name] for name in Finding.__slots__}))
-    return in_order(new)
+        else:
+            yield each
+
+
+def _findings(told: Iterable[Told]) -> tuple[Finding, ...]:
+    return in_order(Finding(**{name: each[name] for name in Finding.__slots__}) for each in told)
 
 
 def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -19,7 +19,7 @@ import psycopg
 from shop.breaches import others
 from shop.breaches.breach import Breach, NotApplicable, apply
 from shop.breaches.databases import Databases, Environment
-from shop.breaches.judging import Outcome, Proof, Told, catches, in_order
+from shop.breaches.judging import Outcome, Proof, Told, catches, in_order, traces
 from shop.breaches.program import JobFailed, Program
 from shop.breaches.scratch import copy_of_copy, copy_of_project
 
@@ -72,8 +72,12 @@ class Bench:
         return [judged[breach.label] for breach in breaches]
 
     def proofs(self, judged: Sequence[Outcome], codes: Iterable[str], tell: Callable[[Proof], None]) -> list[Proof]:
-        """Of each of these rules in turn, with the breaches that it alone caught. `tell` hears of each."""
-        alone = {code: [each.breach for each in judged if each.codes == {code}] for code in codes}
+        """Of each of these rules in turn, with the breaches that it alone caught. `tell` hears of each.
+
+        A variant is tried before a first form: it is there for a rule that the first form does not need.
+        """
+        in_turn = sorted(reversed(judged), key=lambda outcome: not outcome.breach.is_variant)
+        alone = {code: [each.breach for each in in_turn if each.codes == {code}] for code in codes}
         proven = {each.code: each for each in self._all([partial(self.prove, *each) for each in alone.items()], tell)}
         return [proven[code] for code in alone]
 
@@ -105,6 +109,7 @@ class Bench:
     def judge(self, breach: Breach, *, without: str = "") -> Outcome:
         """On a copy and a database of its own, which go away; `without` the rule of this code."""
         began = time.monotonic()
+        new = traces if without else partial(catches, breach)
         name = "_".join(filter(None, (breach.label, *without.lower().split("."))))
         root = self.directory / f"breach-{name}"
         with self._program() as program:
@@ -112,11 +117,11 @@ class Bench:
                 copy_of_copy(self.base, root)
                 apply(breach, root)
                 found, said = self._look(program, root, without)
-                caught = catches(breach, found, self._known_of_source)
+                caught = new(found, self._known_of_source)
                 if breach.needs_database or not caught:
                     runs = bool(breach.run) or not caught
                     found = self._look_with_database(program, root, breach, name=name, runs=runs, without=without)
-                    caught = in_order((*caught, *catches(breach, found, self._known(program))))
+                    caught = in_order((*caught, *new(found, self._known(program))))
             except (JobFailed, NotApplicable, psycopg.Error) as error:
                 return Outcome(breach=breach, error=str(error), took_s=time.monotonic() - began)
             finally:
