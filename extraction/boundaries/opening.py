@@ -66,7 +66,7 @@ def house_of_project() -> House:
         )
         for name, given in said["modules"].items()
     )
-    return House(root, members, published, Path(said.get("cache") or root / CACHE))
+    return House(root, members, published, Path(said.get("cache") or root / CACHE), settings.AUTH_USER_MODEL)
 
 
 def house_at(
