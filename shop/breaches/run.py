@@ -76,7 +76,7 @@ class Bench:
 
         A variant is tried before a first form: it is there for a rule that the first form does not need.
         """
-        in_turn = sorted(reversed(judged), key=lambda outcome: not outcome.breach.is_variant)
+        in_turn = sorted(judged, key=lambda each: (each.breach.is_variant, each.breach.label), reverse=True)
         alone = {code: [each.breach for each in in_turn if each.codes == {code}] for code in codes}
         proven = {each.code: each for each in self._all([partial(self.prove, *each) for each in alone.items()], tell)}
         return [proven[code] for code in alone]
