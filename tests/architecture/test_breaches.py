@@ -85,7 +85,7 @@ TOOLS = ("import_linter", "tach")
 def test_a_breach_that_no_layer_catches_ends_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = Breach(label="1", title="a comment", changes=(Append("modules/orders/tasks.py", "# harmless\n"),))
     optional = Breach(
-        label="2", title="a library that is missing", changes=(Create("modules/orders/pdf.py", "import no_such\n"),)
+        label="2", title="a library that is missing", changes=(Create("modules/orders/api/pdf.py", "import no_such\n"),)
     )
     broken = Breach(label="3", title="what fails beside all modules too", run="raise KeyError\n")
     monkeypatch.setattr(command, "CATALOGUE", (harmless, optional, broken))
