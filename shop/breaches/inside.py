@@ -39,7 +39,8 @@ TIMEOUT_S = 90
 
 
 def main() -> None:
-    """Jobs, one after another."""
+    """Jobs, one after another, until the input ends: at Ctrl-C whoever started this ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for library in LIBRARIES:
         with suppress(Exception):
             import_module(library)
@@ -54,6 +55,7 @@ def main() -> None:
 
 def _work(job: dict[str, Any]) -> None:
     """Never returns."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(TIMEOUT_S)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):

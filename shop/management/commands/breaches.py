@@ -24,6 +24,7 @@ from shop.breaches.run import bench
 T = TypeVar("T")
 
 WRONG_USE = 2
+INTERRUPTED = 130
 WIDEST = 120
 
 
@@ -77,6 +78,8 @@ class Command(BaseCommand):
                     proofs = at.proofs(judged, codes, progress.of(len(codes), telling.proof_briefly))
         except (JobFailed, NoServer, NotInstalled) as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted; nothing is left behind.", returncode=INTERRUPTED) from None
         finally:
             progress.end()
         took_s = time.monotonic() - began
