@@ -19,6 +19,7 @@ from shop.breaches import without
 from shop.breaches.breach import Append, Breach, Change, Create, NotApplicable, Replace, apply, diff
 from shop.breaches.catalogue import CATALOGUE
 from shop.breaches.judging import RULES, catches, traces
+from shop.breaches.scratch import SOURCE, copy_of_copy, copy_of_project
 from shop.management.commands import breaches as command
 from tests.embedded import unembedded
 
@@ -195,6 +196,14 @@ def test_changes_of_one_file_are_made_one_after_another(tmp_path: Path) -> None:
     changes = (Create("a/b.py", "x\n"), Append("a/b.py", "y\n"), Replace("a/b.py", "y", "z"))
     apply(Breach(label="1", title="", changes=changes), tmp_path)
     assert (tmp_path / "a/b.py").read_text() == "x\n\n\nz\n"
+
+
+def test_a_copy_of_a_read_only_checkout_can_be_patched(tmp_path: Path) -> None:
+    for name in SOURCE:
+        (tmp_path / "project" / name).mkdir(parents=True)
+        (tmp_path / "project" / name).chmod(0o500)
+    copy = copy_of_copy(copy_of_project(tmp_path / "project", tmp_path / "base"), tmp_path / "copy")
+    assert {path.stat().st_mode & 0o700 for path in copy.iterdir()} == {0o700}
 
 
 BREACH = Breach(label="1", title="")
