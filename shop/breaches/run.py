@@ -163,6 +163,14 @@ class Bench:
             variables = self.databases.new(name)
         else:
             variables = self.databases.copy(name, migrate=self._migrating(program))
+        try:
+            return self._look_with(program, root, breach, variables, runs=runs, without=without)
+        finally:
+            self.databases.drop(name)
+
+    def _look_with(
+        self, program: Program, root: Path, breach: Breach, variables: Environment, *, runs: bool, without: str
+    ) -> list[Told]:
         if breach.administrator:
             self.databases.execute(variables, breach.administrator)
         environment = self._environment(root) | variables
