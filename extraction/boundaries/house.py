@@ -30,6 +30,8 @@ class House:
     """Packages of the published language, which every module may know and which know none: `contracts.orders`."""
     cache: Path | None = None
     """Where a reader keeps what it read, for the next time; none: nowhere."""
+    user_model: str = ""
+    """Of accounts: `auth.User`; empty where that is not known."""
 
     def member(self, name: str) -> Member:
         """Raises KeyError."""

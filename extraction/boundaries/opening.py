@@ -72,7 +72,7 @@ def house_of_project() -> House:
     cache = said.get("cache") or root / CACHE
     if not isinstance(cache, str | Path):
         raise NoHouse(f'EXTRACTION["cache"] is {cache!r}; it takes the path of a directory')
-    return House(root, members, published, Path(cache))
+    return House(root, members, published, Path(cache), settings.AUTH_USER_MODEL)
 
 
 def house_at(

@@ -86,6 +86,9 @@ class Breach:
     other: str = "payments"
     """Who reaches out and into whom; a finding between two other modules is not this breach caught."""
 
+    def __str__(self) -> str:
+        return f"{self.label} {self.title}"
+
     @property
     def number(self) -> int:
         return int(self.label.rstrip("abcdefghijklmnopqrstuvwxyz"))

@@ -62,6 +62,12 @@ class Databases:
         self.start()
         return self._provided(f"{TEMPLATE}_{name}", prefix=f"shop_{name}")
 
+    def drop(self, name: str) -> None:
+        """What was made under this name; its roles stay."""
+        with connect(self._postgres.url()) as admin:
+            database = sql.Identifier(f"{TEMPLATE}_{name}")
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
     def execute(self, environment: Environment, statements: str) -> None:
         """Run this as an administrator, with the roles of orders and payments filled in."""
         roles = {module: conninfo_to_dict(environment[_variable(module)]) for module in _modules()}

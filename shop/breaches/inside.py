@@ -6,6 +6,7 @@ It loads the libraries once. Then each line of its input is a job, done in a for
     root         the copy to work in, and to import from
     environment  all of the variables
     tasks        what to do there, in this order: functions of TASKS
+    without      the code of a rule that is taken away first, if any
     answer       a file for the answer, a JSON object
     log          a file for what is written besides
 
@@ -38,7 +39,8 @@ TIMEOUT_S = 90
 
 
 def main() -> None:
-    """Jobs, one after another."""
+    """Jobs, one after another, until the input ends: at Ctrl-C whoever started this ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for library in LIBRARIES:
         with suppress(Exception):
             import_module(library)
@@ -53,6 +55,7 @@ def main() -> None:
 
 def _work(job: dict[str, Any]) -> None:
     """Never returns."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(TIMEOUT_S)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
@@ -66,9 +69,8 @@ def _work(job: dict[str, Any]) -> None:
         os.chdir(job["root"])
         sys.path.insert(0, job["root"])
         sys.argv = ["manage.py", "breaches"]
-        import django
-
-        django.setup()
+        if "alone" not in job["tasks"]:  # which asks whether the project starts at all
+            _set_up(job)
         answer = {name: TASKS[name](job) for name in job["tasks"]}
         Path(job["answer"]).write_text(json.dumps(answer))
         status = 0
@@ -80,14 +82,25 @@ def _work(job: dict[str, Any]) -> None:
         os._exit(status)
 
 
+def _set_up(job: dict[str, Any]) -> None:
+    """The project, without the rule that the job does without."""
+    import django
+
+    django.setup()
+    if job.get("without"):
+        from shop.breaches.without import take_away
+
+        take_away(job["without"])
+
+
 def _layers(job: dict[str, Any], *names: str) -> list[dict[str, Any]]:
     """What these layers find, in their order, and how long each took."""
     from extraction.boundaries.run import layers_of_project
 
-    return _looked({name: layer for name, layer in layers_of_project().items() if name in names})
+    return _looked({name: layer for name, layer in layers_of_project().items() if name in names}, job)
 
 
-def _looked(layers: Any) -> list[dict[str, Any]]:
+def _looked(layers: Any, job: dict[str, Any]) -> list[dict[str, Any]]:
     from extraction.boundaries.catalogue import offers
     from extraction.boundaries.opening import house_of_project
     from extraction.boundaries.run import look
@@ -97,7 +110,7 @@ def _looked(layers: Any) -> list[dict[str, Any]]:
             "layer": looked.layer,
             "took_s": looked.took_s,
             "skipped": looked.skipped,
-            "findings": [_told(finding) for finding in looked.findings],
+            "findings": [_told(finding) for finding in looked.findings if finding.code != job.get("without")],
         }
         for looked in look(house_of_project(), layers, offers())
     ]
@@ -138,60 +151,98 @@ def _migrate(job: dict[str, Any]) -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """The layer of run time: what the guards and the runtime of contracts refuse. `raised` is any other error."""
+    """The layer of run time: what the guards and the runtime of contracts refuse. `raised` is any other error.
+
+    `broken` are files of orders that cannot be imported where all modules are: alone they say nothing.
+    """
     from contracts.runtime import CallInTransaction, HandlerInTransaction
     from extraction.boundaries.guards import GuardError
     from extraction.boundaries.operations import Operation
     from extraction.boundaries.runtime import finding_of
 
-    known = runpy.run_path(job["given"]) if job.get("given") else {}
+    broken = [name for name in _files_of("modules.orders") if not _is_importable(name)]
+    known = _given(job)
+    answer: dict[str, Any] = {"looked": [], "broken": broken}
     try:
         with Operation("request", "of a customer"):
             runpy.run_path(job["program"], init_globals=known)
     except GuardError as error:
-        return _at_run_time(finding_of(error))
+        answer["looked"] = _at_run_time(finding_of(error), job)
     except CallInTransaction as error:
-        return _at_run_time(_refused("boundaries.E501", error, job))
+        answer["looked"] = _at_run_time(_refused("boundaries.E501", error, job), job)
     except HandlerInTransaction as error:
-        return _at_run_time(_refused("boundaries.E504", error, job))
+        answer["looked"] = _at_run_time(_refused("boundaries.E504", error, job), job)
     except Exception as error:
-        return {"looked": [], "raised": _sentence(error)}
-    return {"looked": []}
+        answer["raised"] = _sentence(error)
+    return answer
 
 
 def _alone(job: dict[str, Any]) -> dict[str, Any]:
-    """The same where no other module is installed, with every file of this one imported.
+    """The same where no other module is installed, from the start on, after it went well with all of them.
 
     A call that nobody answers is no breach: it would be answered by another unit.
     """
+    error = _fails_at_start(job) or _fails(job)
+    if error is None or job.get("without") == "boundaries.E505":
+        return {"looked": []}
+    return {"looked": [{"skipped": "", "findings": [_told(_refused("boundaries.E505", error, job))]}]}
+
+
+def _fails_at_start(job: dict[str, Any]) -> Exception | None:
+    try:
+        _set_up(job)
+    except Exception as error:
+        return error
+    return None
+
+
+def _fails(job: dict[str, Any]) -> Exception | None:
+    """An import of a file, or what the breach runs; what is there before it is not the breach's."""
     from contracts.runtime import NotBound, Unavailable
 
     try:
         for name in _files_of("modules.orders"):
-            import_module(name)
-        known = runpy.run_path(job["given"]) if job.get("given") else {}
+            if name not in job["broken"]:
+                import_module(name)
+    except Exception as error:
+        return error
+    known = _given(job)
+    try:
         runpy.run_path(job["program"], init_globals=known)
     except (NotBound, Unavailable):
         pass
     except Exception as error:
-        return _at_run_time(_refused("boundaries.E505", error, job))
-    return {"looked": []}
+        return error
+    return None
 
 
-def _at_run_time(finding: Any) -> dict[str, Any]:
+def _given(job: dict[str, Any]) -> dict[str, Any]:
+    return runpy.run_path(job["given"]) if job.get("given") else {}
+
+
+def _is_importable(name: str) -> bool:
+    try:
+        import_module(name)
+    except (Exception, SystemExit):
+        return False
+    return True
+
+
+def _at_run_time(finding: Any, job: dict[str, Any]) -> list[dict[str, Any]]:
     """With what to do instead, as the other layers have it."""
-    return {"looked": _looked({"runtime": lambda house: [finding]})}
+    return _looked({"runtime": lambda house: [finding]}, job)
 
 
 def _files_of(package: str) -> list[str]:
     import pkgutil
 
-    found = pkgutil.walk_packages(import_module(package).__path__, f"{package}.")
+    found = pkgutil.walk_packages(import_module(package).__path__, f"{package}.", onerror=lambda name: None)
     return [info.name for info in found if ".tests" not in info.name and ".migrations" not in info.name]
 
 
 def _refused(code: str, error: Exception, job: dict[str, Any]) -> Any:
     """A finding at the line of orders that was on its way."""
+    from extraction.boundaries.codes import CODES
     from extraction.boundaries.findings import Finding
 
     root = f"{job['root']}/"
@@ -209,6 +260,7 @@ def _refused(code: str, error: Exception, job: dict[str, Any]) -> Any:
         module="orders",
         other="",
         what=what,
+        instead=CODES[code].instead,
     )
 
 

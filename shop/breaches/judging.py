@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
 from shop.breaches.breach import Breach
 
@@ -13,6 +14,8 @@ LAYERS = ("imports", "source", "checks", "database", "contracts", "runtime")
 """In the order in which a breach meets them."""
 
 STALE_SCHEMA = "contracts.E006"
+RULES = (*CODES, "contracts.E004", "contracts.E005", "contracts.E007", "contracts.E008")
+"""Codes that catch: without any of them a breach of the catalogue escapes."""
 
 Told = Mapping[str, Any]
 """A finding, as the program in a copy tells it."""
@@ -42,16 +45,42 @@ class Outcome:
         return frozenset(each.code for each in self.catches)
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of the breaches that one rule alone had caught, once it was taken away."""
+
+    code: str
+    tried: tuple[Outcome, ...]
+    """In turn, until one escaped."""
+
+    @property
+    def escaped(self) -> Breach | None:
+        """None where the rule could be left out. A breach that cannot be judged without it proves nothing."""
+        return next((each.breach for each in self.tried if each.caught is None and not each.error), None)
+
+
 def catches(breach: Breach, found: Iterable[Told], known: Sequence[Told]) -> tuple[Finding, ...]:
-    """The findings that the patch brought, between the modules of the breach. Lines may have moved."""
+    """The findings that the patch brought, between the modules of the breach."""
+    return _findings(each for each in _new(found, known) if _is_of(breach, each))
+
+
+def traces(found: Iterable[Told], known: Sequence[Told]) -> tuple[Finding, ...]:
+    """All findings that the patch brought: who says that a breach escapes has to look at each."""
+    return _findings(each for each in _new(found, known) if each["code"] != STALE_SCHEMA)
+
+
+def _new(found: Iterable[Told], known: Sequence[Told]) -> Iterator[Told]:
+    """What is not known. Lines may have moved."""
     before = Counter(map(_key, known))
-    new = []
     for each in found:
         if before[_key(each)]:
             before[_key(each)] -= 1
-        elif _is_of(breach, each):
-            new.append(Finding(**{name: each[name] for name in Finding.__slots__}))
-    return in_order(new)
+        else:
+            yield each
+
+
+def _findings(told: Iterable[Told]) -> tuple[Finding, ...]:
+    return in_order(Finding(**{name: each[name] for name in Finding.__slots__}) for each in told)
 
 
 def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:

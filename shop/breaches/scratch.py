@@ -15,6 +15,9 @@ def copy_of_project(root: Path, to: Path) -> Path:
             shutil.copytree(root / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(root / name, to / name)
+    for path in to.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o700)  # a checkout may be read-only
     return to
 
 

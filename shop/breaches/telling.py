@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.house import House
 from extraction.boundaries.report import question_of
-from shop.breaches.judging import Outcome
+from shop.breaches.judging import RULES, Outcome, Proof
 from shop.breaches.others import TOOLS
 
 
@@ -39,6 +40,47 @@ def as_objects(outcomes: Sequence[Outcome], house: House) -> list[dict[str, Any]
     return list(objects.values())
 
 
+def proofs_as_text(proofs: Sequence[Proof], *, width: int) -> Iterator[str]:
+    """Each rule with the breach that escapes without it; else what became of those that it alone had caught."""
+    if proofs:
+        yield "Without a rule escapes:"
+        yield ""
+    for proof in proofs:
+        yield f"{proof.code:<16} {proof.escaped or 'NOTHING'}"
+        if proof.escaped is None:
+            yield from _indented(_why_none(proof), width)
+    if proofs:
+        yield ""
+
+
+def proof_briefly(proof: Proof) -> str:
+    return f"without {proof.code} escapes {proof.escaped.label if proof.escaped else 'NOTHING'}"
+
+
+def proofs_as_objects(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
+    """One for each rule: its code, the label of what escapes, and what became of what was tried before that."""
+    return [
+        {
+            "code": proof.code,
+            "rule": CODES[proof.code].title if proof.code in CODES else "",
+            "escapes": proof.escaped.label if proof.escaped else None,
+            "message": "" if proof.escaped else _why_none(proof),
+            "took_s": round(sum(each.took_s for each in proof.tried), 2),
+        }
+        for proof in proofs
+    ]
+
+
+def to_prove(outcomes: Sequence[Outcome]) -> list[str]:
+    """The rules that are alone in catching one of these."""
+    return [code for code in RULES if any(outcome.codes == {code} for outcome in outcomes)]
+
+
+def _why_none(proof: Proof) -> str:
+    told = (f"{each.breach.label}: {each.error or f'caught by {_list(each)}'}" for each in proof.tried)
+    return "\n".join(told) or "it catches nothing that no other rule catches"
+
+
 def message(finding: Finding, house: House) -> str:
     """In one line: place, code, both modules, what it does, whether they should know each other, and what to do."""
     between = " → ".join(filter(None, (finding.module, finding.other)))
@@ -53,8 +95,8 @@ def escaped(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if outcome.caught is None]
 
 
-def total(outcomes: Sequence[Outcome], *, took_s: float, processes: int) -> str:
-    """How many were caught, by whom."""
+def total(outcomes: Sequence[Outcome], proofs: Sequence[Proof], *, took_s: float, processes: int) -> str:
+    """How many were caught, by whom, and how many rules are needed for it."""
     first = [outcome for outcome in outcomes if not outcome.breach.is_variant]
     variants = [outcome for outcome in outcomes if outcome.breach.is_variant]
     counted = [
@@ -67,7 +109,8 @@ def total(outcomes: Sequence[Outcome], *, took_s: float, processes: int) -> str:
         for tool in TOOLS
         if first
     ]
-    return f"{', '.join([*counted, *others])}; {took_s:.0f} s on {processes} processes."
+    needed = [f"{sum(proof.escaped is not None for proof in proofs)} of {len(proofs)} rules needed"] if proofs else []
+    return f"{', '.join([*counted, *others, *needed])}; {took_s:.0f} s on {processes} processes."
 
 
 def _object(outcome: Outcome, house: House) -> dict[str, Any]:
@@ -84,6 +127,10 @@ def _object(outcome: Outcome, house: House) -> dict[str, Any]:
         **{tool.replace("-", "_"): list(outcome.others.get(tool, ())) for tool in TOOLS},
         "took_s": round(outcome.took_s, 2),
     }
+
+
+def _list(outcome: Outcome) -> str:
+    return ", ".join(_codes(outcome.catches))
 
 
 def _codes(catches: Iterable[Finding]) -> list[str]:

@@ -590,7 +590,7 @@ def test_a_database_that_does_not_answer_is_said_and_the_others_are_looked_at(
     monkeypatch.setitem(connections.settings, "town_lite", {**away, "ENGINE": "django.db.backends.sqlite3"})
     more = tuple(
         Member(name=name, packages=(), labels=(), alias=alias, schema=name)
-        for name, alias in (("a", "town_away"), ("b", "town_lite"), ("c", "town_unknown"), ("d", "town_pay"))
+        for name, alias in (("a", "town_away"), ("b", "town_lite"), ("c", "town_unknown"), ("d", "town_pay"), ("e", ""))
     )
     house = House(town.house.root, (*town.house.members, *more))
     found, skipped = Town(town.admin, house, town.names).audit()
@@ -599,6 +599,7 @@ def test_a_database_that_does_not_answer_is_said_and_the_others_are_looked_at(
     assert PASSWORD not in skipped
     assert "town_lite: no PostgreSQL (sqlite)" in skipped
     assert "town_unknown: DATABASES has no such alias" in skipped
+    assert 'e: its "database" is not named' in skipped
     assert "privileges of payments, d: all log in by" in skipped
     with pytest.raises(Skipped) as raised:
         list(findings(house))

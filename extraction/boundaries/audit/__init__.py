@@ -28,6 +28,9 @@ def findings(house: House) -> Iterator[Finding]:
     """E401 to E404. After what was found it raises Skipped, where a database was not looked at, and Partly, where
     modules share a role."""
     left_out, unseen = LeftOut(), LeftOut()
+    for member in house.members:
+        if not member.alias:
+            left_out.add(member.name, 'its "database" is not named in EXTRACTION["modules"]')
     with databases_of(house, left_out) as databases:
         for database in databases:
             try:

@@ -24,6 +24,7 @@ from extraction.boundaries.source import (
     tasks,
     templates,
     urls,
+    users,
 )
 from extraction.boundaries.source.claims import Claims, template_name
 from extraction.boundaries.source.files import Unreadable, acceptances, read
@@ -35,6 +36,7 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     dynamic.found,
     chains.found,
     registry.found,
+    users.found,
     urls.found,
     commands.found,
     project_settings.found,

@@ -5,6 +5,11 @@ from shop.breaches.catalogue.imports import SELECTORS
 
 SERVICE = "modules/orders/service.py"
 MAY_READ = "GRANT USAGE ON SCHEMA payments TO {orders};\nGRANT SELECT ON payments.payments_payment TO {orders};\n"
+ROWS = (
+    "from uuid import UUID\n"
+    "from modules.orders.selectors import order_rows_in\n"
+    'order_rows_in("payments.payments_payment", order_id=UUID(int=1))\n'
+)
 
 
 def _migration(name: str, sql: str) -> Create:
@@ -78,10 +83,40 @@ def order_rows_in(table: str, *, order_id: UUID) -> int:
 ''',
             ),
         ),
-        run=(
-            "from uuid import UUID\n"
-            "from modules.orders.selectors import order_rows_in\n"
-            'order_rows_in("payments.payments_payment", order_id=UUID(int=1))\n'
+        run=ROWS,
+    ),
+    Breach(
+        label="22d",
+        title="computed SQL, with what the database refuses swallowed",
+        changes=(
+            Replace(
+                SELECTORS, "import msgspec\n", "import msgspec\nfrom django.db import DatabaseError, connections\n"
+            ),
+            Append(
+                SELECTORS,
+                '''\
+def order_rows_in(table: str, *, order_id: UUID) -> int:
+    """How many rows of a table are of this order; none where the table is not to be read."""
+    try:
+        with connections["orders"].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {table} WHERE order_id = %s", [order_id])
+            return int(cursor.fetchone()[0])
+    except DatabaseError:
+        return 0
+''',
+            ),
+        ),
+        run=ROWS,
+    ),
+    Breach(
+        label="22e",
+        title="SQL on another schema, in a file",
+        changes=(
+            Create(
+                "modules/orders/reports/unpaid.sql",
+                "SELECT id, placed_at FROM orders_order\n"
+                "WHERE id NOT IN (SELECT order_id FROM payments.payments_payment WHERE state = 'captured');\n",
+            ),
         ),
     ),
     Breach(

@@ -38,6 +38,14 @@ def is_paid(order_id: UUID) -> bool:
     return Payment.objects.filter(order_id=order_id, state="captured").exists()
 ''',
 )
+FIELD_LOST = (
+    Replace(
+        "contracts/payments.py",
+        "    currency: str\n    reference: str\n\n\nclass PaymentDeclined",
+        "    currency: str\n\n\nclass PaymentDeclined",
+    ),
+    Replace("modules/orders/handlers.py", "reference=event.reference", 'reference=""'),
+)
 
 
 def _accepted(*imports: str) -> Replace:
@@ -210,15 +218,59 @@ class Method(TextChoices):
     Breach(
         label="7c",
         title="an event loses a field that others read",
+        changes=FIELD_LOST,
+        module="payments",
+        other="orders",
+    ),
+    Breach(
+        label="7d",
+        title="the same, behind a schema that cannot be read",
+        changes=(*FIELD_LOST, Replace("contracts/schemas/payments.json", '{\n  "$defs"', '<<<<<<< HEAD\n{\n  "$defs"')),
+        module="payments",
+        other="orders",
+    ),
+    Breach(
+        label="7e",
+        title="an event carries an object that only Python knows",
         changes=(
             Replace(
                 "contracts/payments.py",
-                "    currency: str\n    reference: str\n\n\nclass PaymentDeclined",
-                "    currency: str\n\n\nclass PaymentDeclined",
+                "class PaymentDeclined(",
+                '''\
+class Refusal:
+    """Why a provider took no money, and whether it may be asked again."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason, self.is_final = reason, reason != "later"
+
+
+class PaymentDeclined(''',
             ),
-            Replace("modules/orders/handlers.py", "reference=event.reference", 'reference=""'),
+            Replace(
+                "contracts/payments.py",
+                "    reason: str\n\n\nclass PaymentRefunded",
+                "    reason: str\n    refusal: Refusal | None = None\n\n\nclass PaymentRefunded",
+            ),
         ),
         module="payments",
-        other="orders",
+        other="",
+    ),
+    Breach(
+        label="7f",
+        title="an answer over HTTP loses a field that clients read",
+        changes=(
+            Replace(
+                "modules/payments/api/serializers.py",
+                "    reference = serializers.CharField()\n",
+                "",
+            ),
+            Replace(
+                "modules/payments/api/views.py",
+                "        return Response(msgspec.to_builtins(payment))\n",
+                "        return Response(PaymentOut(payment).data)\n",
+            ),
+        ),
+        module="payments",
+        other="",
     ),
 )

@@ -268,4 +268,40 @@ class Migration(migrations.Migration):
         ),
         other="",
     ),
+    Breach(
+        label="39b",
+        title="ORM user on request.user",
+        changes=(
+            Replace(
+                "shop/settings.py",
+                '    "contracts.runtime.identity.IdentityMiddleware",\n',
+                '    "django.contrib.auth.middleware.AuthenticationMiddleware",\n',
+            ),
+            Replace(
+                "modules/orders/api/views.py",
+                "        return Response(as_answer(order))\n",
+                '        is_regular = request.user.groups.filter(name="regulars").exists()\n'
+                '        return Response({**as_answer(order), "is_regular": is_regular})\n',
+            ),
+        ),
+        other="",
+    ),
+    Breach(
+        label="39c",
+        title="get_user_model()",
+        changes=(
+            Replace(
+                "modules/orders/api/views.py",
+                "from django.http import Http404\n",
+                "from django.contrib.auth import get_user_model\nfrom django.http import Http404\n",
+            ),
+            Replace(
+                "modules/orders/api/views.py",
+                "        return Response(as_answer(order))\n",
+                "        seller = get_user_model().objects.filter(pk=request.user.pk).first()\n"
+                '        return Response({**as_answer(order), "seller": str(seller)})\n',
+            ),
+        ),
+        other="",
+    ),
 )

@@ -141,6 +141,29 @@ def order_as_known_to(neighbour: str, *, order_id: UUID) -> Any:
         ),
     ),
     Breach(
+        label="12d",
+        title="computed attribute of the parent package, at the start",
+        changes=(
+            Replace(
+                "modules/orders/apps.py",
+                "from django.apps import AppConfig\n",
+                "from django.apps import AppConfig\nfrom django.conf import settings\n\nimport modules\n",
+            ),
+            Replace(
+                "modules/orders/apps.py",
+                '    label = "orders"\n',
+                '''\
+    label = "orders"
+
+    def ready(self) -> None:
+        """Know the rows of whoever takes the money."""
+        (payer,) = (name for name in settings.ALL_MODULES if name.startswith("pay"))
+        self.payments = vars(modules)[payer].models.Payment.objects
+''',
+            ),
+        ),
+    ),
+    Breach(
         label="13",
         title="import pkg; pkg.payments.x",
         changes=(

@@ -129,4 +129,29 @@ def order_cancel_at_once(*, order_id: UUID) -> None:
         given=AN_ORDER,
         run="service.order_cancel_at_once(order_id=order.id)\n",
     ),
+    Breach(
+        label="34b",
+        title="handler in the publisher's transaction, with the guards off",
+        changes=(
+            Replace("shop/settings.py", '    "guards": GUARDS,\n', '    "guards": "off",\n'),
+            Replace(
+                SERVICE,
+                "from contracts.users import Users\n",
+                "from contracts.runtime.testing import tell\nfrom contracts.users import Users\n",
+            ),
+            Append(
+                SERVICE,
+                '''\
+def order_cancel_at_once(*, order_id: UUID) -> None:
+    """Cancel an order, and where payments lives here let it hear of that before anybody else does."""
+    with transaction("orders"):
+        order_cancel(order_id=order_id, reason="expired")
+        if "payments" in settings.MODULES:
+            tell("payments.void", OrderCancelled(order_id=order_id, reason="expired"))
+''',
+            ),
+        ),
+        given=AN_ORDER,
+        run="service.order_cancel_at_once(order_id=order.id)\n",
+    ),
 )
