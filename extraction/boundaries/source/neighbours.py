@@ -41,6 +41,15 @@ class Neighbours:
         found = self.house.owner(_known(dotted))
         return "" if found is None or found is self.member else found.name
 
+    def table(self, name: str) -> str:
+        """Whose table a name is, or what Django makes beside it: `payments_payment_tags`, `…_id_seq`."""
+        known, hole, _ = name.lower().partition(HOLE)
+        parts = known.split("_")
+        starts = ["_".join(parts[:end]) for end in range(len(parts), 1, -1)] or parts
+        if owned := next((start for start in starts if start in self.claims.tables), ""):
+            return self.other(self.claims.tables, owned)
+        return self.named(known[:-1]) if hole and known.endswith("_") else ""
+
     def named(self, name: str) -> str:
         """Whose name or label a word is."""
         return self.other(self.claims.named, name.lower())
@@ -84,19 +93,6 @@ class Neighbours:
         names = {word.lower() for each in self.others for word in _words(each)}
         names |= {table for table in self._tables if not any(name in table for name in names)}
         return re.compile("|".join([*map(re.escape, sorted(names)), *_WORDS]).encode())
-
-    @cached_property
-    def tables(self) -> re.Pattern[str] | None:
-        """Tables of others where SQL may name them, with those that Django makes for their ManyToManyFields."""
-        by_start: dict[str, list[str]] = {}
-        for name in sorted(self._tables, key=len, reverse=True):
-            start, _, rest = name.partition("_")
-            by_start.setdefault(start, []).append(rest)
-        names = "|".join(
-            rf"{re.escape(start)}(?:{'|'.join(re.escape(f'_{rest}') if rest else '' for rest in ends)})"
-            for start, ends in by_start.items()
-        )
-        return re.compile(rf"(?<![\w.])(?P<table>{names})(?:_\w+)?(?!\w)", re.IGNORECASE) if names else None
 
     @cached_property
     def schemas(self) -> str:
