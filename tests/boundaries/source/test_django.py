@@ -88,6 +88,19 @@ def test_a_setting_of_another_module_is_found(look: Look, source: str, what: str
 @pytest.mark.parametrize(
     "source",
     [
+        'os.environ["PAYMENTS_KEY"]',
+        'env("PAYMENT_URL")',
+        'config("PAYMENTS_KEY", default="")',
+        'env.str("PAYMENTS_KEY")',
+    ],
+)
+def test_a_variable_of_another_module_is_a_setting_of_it(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E208"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "from django.conf import settings\nsettings.ORDERS_URL",
         "from django.conf import settings\nsettings.ORDER_PAYMENT_DAYS",
         "from django.conf import settings\nsettings.PAYMENTSX",
@@ -202,6 +215,16 @@ def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
         'call_command("migrate", database="payments")',
         'class T:\n    databases = {"orders", "payments"}',
         '@pytest.mark.django_db(databases=["payments"])\ndef test(): ...',
+        'psycopg.connect(settings.DATABASES["payments"]["NAME"])',
+        'from django.conf import settings\nsettings.DATABASES.get("payments")',
+        'connections.databases["payments"]["NAME"]',
+        'os.environ["PAYMENTS_DATABASE_URL"]',
+        'from os import environ as e\ne["PAYMENTS_DB_HOST"]',
+        'os.environ.get("PAYMENTS_DATABASE_URL", "")',
+        'os.getenv("PAYMENT_DSN")',
+        'psycopg.connect(env.db("PAYMENTS_DATABASE_URL"))',
+        'dj_database_url.config(env="PAYMENTS_DATABASE_URL")',
+        'dj_database_url.parse(os.environ["PAYMENTS_DATABASE_URL"])',
     ],
 )
 def test_another_modules_database_is_found(look: Look, source: str) -> None:
@@ -217,6 +240,12 @@ def test_another_modules_database_is_found(look: Look, source: str) -> None:
         '@pytest.mark.django_db(databases="__all__")\ndef test(): ...',
         'f(kind="payments")',
         'if using == "payments": ...',
+        'os.environ["ORDERS_DATABASE_URL"]',
+        'os.environ["ORDER_PAYMENTS_DB"]',
+        'State["PAYMENTS_DB"]',
+        'log.info("PAYMENTS_DB")',
+        'headers.get("PAYMENTS_DSN")',
+        'settings.get("payments")',
     ],
 )
 def test_its_own_database_is_none(look: Look, source: str) -> None:
