@@ -18,6 +18,7 @@ from extraction.boundaries.source import (
     dotted,
     dynamic,
     fixtures,
+    permissions,
     project_settings,
     registry,
     statements,
@@ -35,6 +36,7 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     dynamic.found,
     chains.found,
     registry.found,
+    permissions.found,
     urls.found,
     commands.found,
     project_settings.found,
@@ -47,8 +49,7 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     dotted.found,
 )
 """In this order: what a rule has taken for its own, `dotted` does not report again."""
-_TEMPLATES = (".html", ".htm", ".txt", ".xml", ".j2", ".jinja", ".jinja2")
-_SUFFIXES = (".py", ".sql", *_TEMPLATES, *fixtures.SUFFIXES)
+_SUFFIXES = (".py", ".sql", *templates.SUFFIXES, *fixtures.SUFFIXES)
 
 
 def findings(house: House) -> Iterator[Finding]:
@@ -98,7 +99,7 @@ def _is_fixture(path: Path) -> bool:
 
 
 def _is_template(path: Path, neighbours: Neighbours) -> bool:
-    return path.suffix in _TEMPLATES and bool(template_name(path, neighbours.house.root))
+    return path.suffix in templates.SUFFIXES and bool(template_name(path, neighbours.house.root))
 
 
 def _code(path: Path, data: bytes, neighbours: Neighbours) -> Code:

@@ -18,7 +18,7 @@ _WORDS = (
     "notify",
     "listen",
     r"\{%",
-    r"\.(?:html?|txt|xml|j2|jinja2?)",
+    r"\.(?:html?|txt|xml|j2|jinja2?|md|svg|eml|mjml)",
 )
 _LONGEST_PATH = 200
 
@@ -86,6 +86,16 @@ class Neighbours:
         if owner is None or owner is self.member:
             return ""
         return owner.name if (self.house.root / text).is_file() else ""
+
+    def static(self, name: str) -> str:
+        """Whose static file a name is, if it stands in another's `static` and not in this member's."""
+        owners = {
+            member.name
+            for member in self.house.members
+            for package in member.packages
+            if (self.house.directory(package) / "static" / name).is_file()
+        }
+        return "" if self.member.name in owners else min(owners, default="")
 
     @cached_property
     def words(self) -> re.Pattern[bytes]:

@@ -19,6 +19,8 @@ FILES = {
     "shop/payments/management/commands/charge.py": "class Command: ...\n",
     "shop/payments/templates/payments/badge.html": "paid\n",
     "shop/payments/templates/receipt.html": "paid\n",
+    "shop/payments/templates/notes/paid.md": "paid\n",
+    "shop/payments/static/payments/pay.js": "",
     "shop/payments/templatetags/money.py": "",
     "shop/payments/fixtures/cards.json": "[]\n",
     "shop/orders/__init__.py": "",
