@@ -95,7 +95,7 @@ def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]
 
 
 def _is_fixture(path: Path) -> bool:
-    return path.parent.name == "fixtures" and path.suffix in fixtures.SUFFIXES
+    return "fixtures" in path.parts[:-1] and path.suffix in fixtures.SUFFIXES
 
 
 def _is_template(path: Path, neighbours: Neighbours) -> bool:

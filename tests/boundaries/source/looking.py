@@ -23,6 +23,7 @@ FILES = {
     "shop/payments/static/payments/pay.js": "",
     "shop/payments/templatetags/money.py": "",
     "shop/payments/fixtures/cards.json": "[]\n",
+    "shop/payments/fixtures/more/banks.json": "[]\n",
     "shop/orders/__init__.py": "",
     "shop/orders/models.py": "class Order: ...\n",
     "shop/orders/urls.py": "app_name = 'orders'\nurlpatterns = [path('', index, name='index')]\n",

@@ -127,6 +127,7 @@ def test_code_that_names_its_own_template_is_none(look: Look, source: str) -> No
 )
 def test_rows_of_another_module_in_a_fixture_are_one_finding(look: Look, name: str, source: str) -> None:
     [found] = look(source, f"fixtures/{name}")
+    assert codes(look(source, f"fixtures/more/{name}")) == ["E217"]
     assert (found.code, found.other, found.line) == ("boundaries.E217", "payments", 3)
     assert found.what == "holds 2 rows of payments.payment"
 
@@ -142,6 +143,9 @@ def test_rows_of_its_own_and_files_that_are_no_fixtures_are_none(look: Look) -> 
         'call_command("loaddata", "cards")',
         'call_command("loaddata", "cards.json")',
         'class T:\n    fixtures = ["cards"]',
+        'class T:\n    fixtures = ["more/banks.json"]',
+        'call_command("loaddata", "banks", "baskets")',
+        'call_command("loaddata", "shop/payments/fixtures/cards.json")',
     ],
 )
 def test_code_that_loads_another_modules_fixture_is_found(look: Look, source: str) -> None:
