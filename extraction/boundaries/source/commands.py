@@ -13,7 +13,7 @@ _RUNNERS = (
     *("execute_from_command_line", "ManagementUtility", "run", "Popen", "call", "check_call", "check_output"),
     *("system", "popen", "getoutput", "getstatusoutput", "create_subprocess_exec", "create_subprocess_shell"),
 )
-_PROGRAM = re.compile(r"(?:^|[\s/])(?:manage\.py|django-admin)\s+(\w+)")
+_PROGRAM = re.compile(r"\b(?:manage\.py|django-admin)\s+(\w+)")
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:

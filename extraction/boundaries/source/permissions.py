@@ -17,5 +17,4 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             continue
         call = code.around(text.node)
         if (call is not None and code.called(call) in _CALLS) or code.keyword(text.node) == "permission_required":
-            code.take(text.node)
             yield Found("E205", other, f"asks for the permission {text.value}", code.line(text.node))
