@@ -26,7 +26,8 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _CASCADE = re.compile(
-    r"\b(?P<verb>drop\s+\w+|truncate)\b[^;]*?(?<!delete\s)(?<!update\s)\bcascade(?=\s*(?:[;,)'$]|$))", re.IGNORECASE
+    rf"\b(?P<verb>drop\s+\w+|truncate)\b[^;]*?(?<!delete\s)(?<!update\s)\bcascade(?=\s*(?:[;,)'$%{{{HOLE}]|$))",
+    re.IGNORECASE,
 )
 
 Beside = Callable[[], Iterable[str]]

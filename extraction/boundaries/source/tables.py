@@ -19,7 +19,7 @@ _QUOTED = re.compile(
     r"'(?P<inner>(?:[^']|'')*)'(?P<after>\s*::\s*regclass)?"
 )
 _GOES_ON = re.compile(
-    rf"""\s*(?:[(;,)'"%${{{{{HOLE}]|$|(?:(?:as\s+)?["\w]+\s*)??(?:[(;,)%{{{{{HOLE}]|$|(?:
+    rf"""\s*(?:[(;,)'"%${{{HOLE}]|$|(?:(?:as\s+)?["\w]+\s*)??(?:[(;,)%{{{HOLE}]|$|(?:
         where|set|values|select|default|overriding|table|inner|left|right|full|cross|natural|outer|join|lateral|on|using
         |group|order|having|limit|offset|fetch|union|except|intersect|window|for|returning|when|tablesample|loop|then
         |use|force|ignore|with\s*\(|partition\s*\(|from\s|end\b

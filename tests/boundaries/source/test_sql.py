@@ -207,6 +207,7 @@ def test_a_role_that_is_given_back_is_none(look: Look, source: str) -> None:
 )
 def test_a_cascade_is_found(look: Look, sql: str, others: list[object]) -> None:
     found = look(f"migrations.RunSQL({sql!r})")
+    assert codes(look(f"migrations.RunSQL(f{sql + ' {more}'!r})")) == codes(found)
     assert [each.other for each in found if each.code == "boundaries.E213"] == [others[0]]
     assert [code for code in codes(found) if code != "E213"] == others[1]
 
