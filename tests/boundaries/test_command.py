@@ -22,6 +22,7 @@ from extraction.boundaries.catalogue import Call, Event, Offer
 from extraction.boundaries.command import FOUND, UNREAD, WRONG_USE, carry_out
 from extraction.boundaries.findings import Finding, Layer, Partly, Skipped
 from extraction.boundaries.house import House
+from extraction.boundaries.source import fixtures, templates
 from tests.boundaries.conftest import MODULES, Checkout
 from tests.embedded import unembedded
 
@@ -438,5 +439,6 @@ def test_the_pre_commit_hook_types_a_command_that_there_is() -> None:
     python, manage, command, *words = shlex.split(hook["entry"])
     assert (python, manage, hook["pass_filenames"]) == ("python", "manage.py", False)
     load_command_class("extraction", command).create_parser(manage, command).parse_args(words)
-    assert re.search(hook["files"], "modules/orders/templates/a.html")
+    for suffix in (".py", ".sql", *templates.SUFFIXES, *fixtures.SUFFIXES):
+        assert re.search(hook["files"], f"modules/orders/templates/a{suffix}"), suffix
     assert not re.search(hook["files"], "docs/boundaries.md")

@@ -18,6 +18,7 @@ from extraction.boundaries.source import (
     dotted,
     dynamic,
     fixtures,
+    permissions,
     project_settings,
     registry,
     statements,
@@ -37,6 +38,7 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     chains.found,
     registry.found,
     users.found,
+    permissions.found,
     urls.found,
     commands.found,
     project_settings.found,
@@ -49,8 +51,7 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     dotted.found,
 )
 """In this order: what a rule has taken for its own, `dotted` does not report again."""
-_TEMPLATES = (".html", ".htm", ".txt", ".xml", ".j2", ".jinja", ".jinja2")
-_SUFFIXES = (".py", ".sql", *_TEMPLATES, *fixtures.SUFFIXES)
+_SUFFIXES = (".py", ".sql", *templates.SUFFIXES, *fixtures.SUFFIXES)
 
 
 def findings(house: House) -> Iterator[Finding]:
@@ -96,11 +97,11 @@ def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]
 
 
 def _is_fixture(path: Path) -> bool:
-    return path.parent.name == "fixtures" and path.suffix in fixtures.SUFFIXES
+    return "fixtures" in path.parts[:-1] and path.suffix in fixtures.SUFFIXES
 
 
 def _is_template(path: Path, neighbours: Neighbours) -> bool:
-    return path.suffix in _TEMPLATES and bool(template_name(path, neighbours.house.root))
+    return path.suffix in templates.SUFFIXES and bool(template_name(path, neighbours.house.root))
 
 
 def _code(path: Path, data: bytes, neighbours: Neighbours) -> Code:

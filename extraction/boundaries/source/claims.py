@@ -104,7 +104,7 @@ class Claims:
             self._read_models(member, path)
         if is_python and (path.name == "urls.py" or folder == "urls"):
             self._read_urls(member, path)
-        if not is_python and folder == "fixtures":
+        if not is_python and "fixtures" in parts[:-1]:
             self.fixtures[path.name].add(member.name)
             self.fixtures[path.name.partition(".")[0]].add(member.name)
         if not is_python and (name := template_name(path, self.house.root)):

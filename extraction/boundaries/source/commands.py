@@ -1,5 +1,6 @@
 """Management commands of another module."""
 
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
@@ -8,24 +9,28 @@ from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import Call, Code
 
-_RUNNERS = ("execute_from_command_line", "run", "Popen", "call", "check_call", "check_output")
+_RUNNERS = (
+    *("execute_from_command_line", "ManagementUtility", "run", "Popen", "call", "check_call", "check_output"),
+    *("system", "popen", "getoutput", "getstatusoutput", "create_subprocess_exec", "create_subprocess_shell"),
+)
+_PROGRAM = re.compile(r"\b(?:manage\.py|django-admin)\s+(\w+)")
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     """As `call_command` and as a process of `manage.py`."""
     for call in code.calls("call_command"):
-        yield from _of(code, neighbours, call, call.argument(0, "command_name"))
-    if b"manage.py" not in code.data:
+        yield from _of(code, neighbours, call, code.value(call.argument(0, "command_name")))
+    if b"manage.py" not in code.data and b"django-admin" not in code.data:
         return
     for call in code.calls(*_RUNNERS):
-        given = call.argument(0, "argv", "args")
-        for before, after in zip(_parts(given), _parts(given)[1:], strict=False):
-            if (code.value(before) or "").endswith("manage.py"):
-                yield from _of(code, neighbours, call, after)
+        given = call.argument(0, "argv", "args", "cmd")
+        words = [code.value(each) or "" for each in (_parts(given) or call.positional)]
+        if program := _PROGRAM.search(" ".join(words)):
+            yield from _of(code, neighbours, call, program[1])
 
 
-def _of(code: Code, neighbours: Neighbours, call: Call, given: Node | None) -> Iterator[Found]:
-    if (value := code.value(given)) and (other := neighbours.other(neighbours.claims.commands, value)):
+def _of(code: Code, neighbours: Neighbours, call: Call, name: str | None) -> Iterator[Found]:
+    if name and (other := neighbours.other(neighbours.claims.commands, name)):
         line = code.line(call.node)
         yield Found("E207", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
 

@@ -51,4 +51,5 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
 def _of_name(code: Code, neighbours: Neighbours, node: Node, what: str) -> Iterator[Found]:
     name = (code.value(node) or "").rpartition("/")[2]
     if name and (other := neighbours.other(neighbours.claims.fixtures, name)):
+        code.take(node)
         yield Found("E217", other, what, code.line(node))

@@ -18,7 +18,7 @@ _WORDS = (
     "notify",
     "listen",
     r"\{%",
-    r"\.(?:html?|txt|xml|j2|jinja2?)",
+    r"\.(?:html?|txt|xml|j2|jinja2?|md|svg|eml|mjml)",
 )
 _LONGEST_PATH = 200
 
@@ -40,6 +40,15 @@ class Neighbours:
         """Of a dotted name of code, whole or as far as its first hole."""
         found = self.house.owner(_known(dotted))
         return "" if found is None or found is self.member else found.name
+
+    def table(self, name: str) -> str:
+        """Whose table a name is, or what Django makes beside it: `payments_payment_tags`, `…_id_seq`."""
+        known, hole, _ = name.lower().partition(HOLE)
+        parts = known.split("_")
+        starts = ["_".join(parts[:end]) for end in range(len(parts), 1, -1)] or parts
+        if owned := next((start for start in starts if start in self.claims.tables), ""):
+            return self.other(self.claims.tables, owned)
+        return self.named(known[:-1]) if hole and known.endswith("_") else ""
 
     def named(self, name: str) -> str:
         """Whose name or label a word is."""
@@ -78,25 +87,22 @@ class Neighbours:
             return ""
         return owner.name if (self.house.root / text).is_file() else ""
 
+    def static(self, name: str) -> str:
+        """Whose static file a name is, if it stands in another's `static` and not in this member's."""
+        owners = {
+            member.name
+            for member in self.house.members
+            for package in member.packages
+            if (self.house.directory(package) / "static" / name).is_file()
+        }
+        return "" if self.member.name in owners else min(owners, default="")
+
     @cached_property
     def words(self) -> re.Pattern[bytes]:
         """What a string must hold to be looked at: names of the others, and words of SQL and of templates."""
         names = {word.lower() for each in self.others for word in _words(each)}
         names |= {table for table in self._tables if not any(name in table for name in names)}
         return re.compile("|".join([*map(re.escape, sorted(names)), *_WORDS]).encode())
-
-    @cached_property
-    def tables(self) -> re.Pattern[str] | None:
-        """Tables of others where SQL may name them, with those that Django makes for their ManyToManyFields."""
-        by_start: dict[str, list[str]] = {}
-        for name in sorted(self._tables, key=len, reverse=True):
-            start, _, rest = name.partition("_")
-            by_start.setdefault(start, []).append(rest)
-        names = "|".join(
-            rf"{re.escape(start)}(?:{'|'.join(re.escape(f'_{rest}') if rest else '' for rest in ends)})"
-            for start, ends in by_start.items()
-        )
-        return re.compile(rf"(?<![\w.])(?P<table>{names})(?:_\w+)?(?!\w)", re.IGNORECASE) if names else None
 
     @cached_property
     def schemas(self) -> str:

@@ -1,7 +1,8 @@
-"""Templates, template tags and URLs of another module, in templates and where code names a template.
+"""Templates, template tags and static files of another module; its URLs and permissions, where templates name them.
 
 A template is a module's if it stands in a `templates` or `jinja2` directory of its; where no module has it, the first
-part of its path tells whose it is, if that is a module's name or label.
+part of its path tells whose it is, if that is a module's name or label. A static file is a module's if it stands in its
+`static` directory.
 """
 
 import posixpath
@@ -19,14 +20,18 @@ _RENDERS = {
     *("render", "render_to_string", "get_template", "select_template", "TemplateResponse", "SimpleTemplateResponse"),
     *("inclusion_tag", "as_view", "include"),
 }
-_FILE = re.compile(r"\.(?:html?|txt|xml|j2|jinja2?)$", re.IGNORECASE)
+SUFFIXES = (".html", ".htm", ".txt", ".xml", ".j2", ".jinja", ".jinja2", ".md", ".svg", ".eml", ".mjml")
+_FILE = re.compile(rf"(?:{'|'.join(map(re.escape, SUFFIXES))})$", re.IGNORECASE)
+_STATIC = re.compile(r"^\w[\w./-]*\.(?:js|mjs|css|png|jpe?g|gif|svg|webp|ico)$")
 _UNREAD = re.compile(
     r"\{#.*?#\}|\{%-?\s*comment\b.*?%\}.*?\{%-?\s*endcomment\s*-?%\}"
     r"|\{%-?\s*verbatim\b.*?%\}.*?\{%-?\s*endverbatim\b.*?%\}",
     re.DOTALL,
 )
-_TAG = re.compile(r"\{%-?\s*(?P<tag>include|extends|import|from|load|url)\s+(?P<rest>.*?)-?%\}", re.DOTALL)
-_GIVEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)')""")
+_TAG = re.compile(r"\{%-?\s*(?P<tag>\w+)\s+(?P<rest>.*?)-?%\}", re.DOTALL)
+_TAKES_TEMPLATE = ("include", "extends", "import", "from")
+_GIVEN = re.compile(r"""(?:"([^"]*)"|'([^']*)')""")
+_PERMISSION = re.compile(r"""\bperms\.(\w+)|["'](\w+)\.\w+["']\s+in\s+perms\b""")
 
 
 def in_file(data: bytes, path: Path, neighbours: Neighbours) -> Iterator[Found]:
@@ -44,6 +49,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if "{%" in text.value:
             for kind, other, what, offset in _tags(text.value, "", neighbours):
                 yield Found(kind, other, what, code.line_of(text, offset), first, last)
+        if _STATIC.search(text.value) and (other := neighbours.static(text.value)):
+            code.take(text.node)
+            yield Found("E216", other, f"names the static file {text.value}", first, first, last)
         if not _FILE.search(text.value) or text.node.start_byte in code.taken:
             continue
         if not (other := _owner(neighbours, text.value)):
@@ -64,22 +72,30 @@ def _tags(text: str, name: str, neighbours: Neighbours) -> Iterator[tuple[str, s
     """Code, module, what and where."""
     text = _UNREAD.sub(_blank, text)
     for match in _TAG.finditer(text):
-        tag, rest = match["tag"], match["rest"]
-        shown = " ".join(f"{{% {tag} {rest.strip()} %}}".split())
-        if tag == "load":
-            if other := _library(neighbours, rest):
-                yield "E216", other, f"says {shown}", match.start()
-            continue
-        given = _GIVEN.match(rest)
-        value = (given[1] or given[2] or "") if given else ""
-        if tag == "url":
-            if value and (other := urls.owner(neighbours, value)):
-                yield "E206", other, f"says {shown}", match.start()
-            continue
+        tag, rest = match["tag"], match["rest"].strip()
+        for code, other in set(_in_tag(tag, rest, name, neighbours)):
+            if other:
+                yield code, other, f"says {{% {tag} {' '.join(rest.split())} %}}", match.start()
+
+
+def _in_tag(tag: str, rest: str, name: str, neighbours: Neighbours) -> Iterator[tuple[str, str]]:
+    """Code and module."""
+    if tag == "load":
+        yield "E216", _library(neighbours, rest)
+        return
+    for match in _PERMISSION.finditer(rest):
+        yield "E205", neighbours.other(neighbours.claims.namespaces, match[1] or match[2])
+    for match in _GIVEN.finditer(rest):
+        value = match[1] or match[2] or ""
+        is_first = not match.start()
         if value.startswith(("./", "../")):
             value = posixpath.normpath(posixpath.join(posixpath.dirname(name), value))
-        if value and (other := _owner(neighbours, value)):
-            yield "E216", other, f"says {shown}", match.start()
+        if tag == "url" and is_first:
+            yield "E206", urls.owner(neighbours, value)
+        elif tag == "static" and is_first:
+            yield "E216", neighbours.static(value)
+        elif (tag in _TAKES_TEMPLATE and is_first) or _FILE.search(value):
+            yield "E216", _owner(neighbours, value)
 
 
 def _library(neighbours: Neighbours, rest: str) -> str:

@@ -8,6 +8,7 @@ from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import HOLE, Code
 
 _CALLS = ("reverse", "reverse_lazy", "redirect", "resolve_url")
+_KEYWORDS = {"view_name", "pattern_name", "url_name", "login_url", "success_url", "next_page"}
 _ADMIN = re.compile(r"admin:(\w+)_[a-z]+$")
 
 
@@ -18,6 +19,11 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             code.take(given)
             line = code.line(call.node)
             yield Found("E206", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+    for text in code.texts:
+        keyword = code.keyword(text.node)
+        if keyword in _KEYWORDS and (other := owner(neighbours, text.value)):
+            code.take(text.node)
+            yield Found("E206", other, f"says {keyword} = {code.shown(text.node)}", code.line(text.node))
 
 
 def owner(neighbours: Neighbours, name: str) -> str:

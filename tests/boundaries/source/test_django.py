@@ -22,6 +22,10 @@ from tests.boundaries.source.looking import Look, codes
         'reverse(f"payments:{name}")',
         'reverse("admin:payments_payment_changelist")',
         'reverse("payment-list")',
+        'HyperlinkedIdentityField(view_name="payments:index")',
+        'class V:\n    pattern_name = "payments:index"',
+        'class V:\n    extra_kwargs = {"url": {"view_name": "payment-list"}}',
+        '@login_required(login_url="payments:index")\ndef view(): ...',
     ],
 )
 def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
@@ -39,6 +43,9 @@ def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
         'reverse("orders:payments:index")',
         "values.reverse()",
         'redirect("/payments/")',
+        'login_required(login_url="/payments/")',
+        'HyperlinkedIdentityField(view_name="orders:index")',
+        'f(name="payments:index")',
     ],
 )
 def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
@@ -53,14 +60,51 @@ def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
         'from django.core import management\nmanagement.call_command("charge")',
         'execute_from_command_line(["manage.py", "charge"])',
         'subprocess.run([sys.executable, "manage.py", "charge"])',
+        'subprocess.run("python manage.py charge --all", shell=True)',
+        'subprocess.check_call(["sh", "-c", f"cd {path} && ./manage.py charge"])',
+        'os.system("django-admin charge")',
+        'asyncio.create_subprocess_exec("python", "manage.py", "charge")',
     ],
 )
 def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
     assert codes(look(source)) == ["E207"]
 
 
-@pytest.mark.parametrize("source", ['call_command("expire")', 'call_command("migrate")', "call_command(name)"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        'call_command("expire")',
+        'call_command("migrate")',
+        "call_command(name)",
+        'os.system("python manage.py expire charge")',
+        'os.system("charge")',
+        'log.info("run manage.py charge")',
+    ],
+)
 def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> None:
+    assert not look(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '@permission_required("payments.view_payment")\ndef view(): ...',
+        'user.has_perm("payments.add_payment")',
+        'user.has_perms(["orders.add_order", "payments.add_payment"])',
+        'class V:\n    permission_required = "payments.view_payment"',
+        'class V:\n    permission_required = ("payments.view_payment",)',
+        'ContentType.objects.get(app_label="payments", model="payment")',
+    ],
+)
+def test_a_permission_on_another_modules_model_is_found(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E205"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['user.has_perm("orders.add_order")', 'publish("payments.captured")', 'user.has_perm("payments. All of it")'],
+)
+def test_a_permission_of_its_own_is_none(look: Look, source: str) -> None:
     assert not look(source)
 
 
@@ -83,6 +127,19 @@ def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> N
 def test_a_setting_of_another_module_is_found(look: Look, source: str, what: str) -> None:
     [found] = look(source)
     assert (found.code, found.other, found.what) == ("boundaries.E208", "payments", what)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'os.environ["PAYMENTS_KEY"]',
+        'env("PAYMENT_URL")',
+        'config("PAYMENTS_KEY", default="")',
+        'env.str("PAYMENTS_KEY")',
+    ],
+)
+def test_a_variable_of_another_module_is_a_setting_of_it(look: Look, source: str) -> None:
+    assert codes(look(source)) == ["E208"]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +259,16 @@ def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
         'call_command("migrate", database="payments")',
         'class T:\n    databases = {"orders", "payments"}',
         '@pytest.mark.django_db(databases=["payments"])\ndef test(): ...',
+        'psycopg.connect(settings.DATABASES["payments"]["NAME"])',
+        'from django.conf import settings\nsettings.DATABASES.get("payments")',
+        'connections.databases["payments"]["NAME"]',
+        'os.environ["PAYMENTS_DATABASE_URL"]',
+        'from os import environ as e\ne["PAYMENTS_DB_HOST"]',
+        'os.environ.get("PAYMENTS_DATABASE_URL", "")',
+        'os.getenv("PAYMENT_DSN")',
+        'psycopg.connect(env.db("PAYMENTS_DATABASE_URL"))',
+        'dj_database_url.config(env="PAYMENTS_DATABASE_URL")',
+        'dj_database_url.parse(os.environ["PAYMENTS_DATABASE_URL"])',
     ],
 )
 def test_another_modules_database_is_found(look: Look, source: str) -> None:
@@ -217,6 +284,12 @@ def test_another_modules_database_is_found(look: Look, source: str) -> None:
         '@pytest.mark.django_db(databases="__all__")\ndef test(): ...',
         'f(kind="payments")',
         'if using == "payments": ...',
+        'os.environ["ORDERS_DATABASE_URL"]',
+        'os.environ["ORDER_PAYMENTS_DB"]',
+        'State["PAYMENTS_DB"]',
+        'log.info("PAYMENTS_DB")',
+        'headers.get("PAYMENTS_DSN")',
+        'settings.get("payments")',
     ],
 )
 def test_its_own_database_is_none(look: Look, source: str) -> None:

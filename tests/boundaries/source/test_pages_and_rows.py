@@ -17,6 +17,10 @@ PAGE = "templates/orders/list.html"
         ("{% load i18n money %}", "{% load i18n money %}"),
         ("{% load euro from money %}", "{% load euro from money %}"),
         ('{% from "payments/macros.html" import badge %}', '{% from "payments/macros.html" import badge %}'),
+        ('{% with t="payments/badge.html" %}', '{% with t="payments/badge.html" %}'),
+        ('{% include t|default:"payments/badge.html" %}', '{% include t|default:"payments/badge.html" %}'),
+        ('{% include "notes/paid.md" %}', '{% include "notes/paid.md" %}'),
+        ("{% static 'payments/pay.js' %}", "{% static 'payments/pay.js' %}"),
     ],
 )
 def test_a_template_or_a_tag_of_another_module_is_found(look: Look, source: str, what: str) -> None:
@@ -33,7 +37,28 @@ def test_a_url_of_another_module_in_a_template_is_found(look: Look) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "{% if perms.payments.view_payment %}",
+        "{% elif x and perms.payments %}",
+        "{% if 'payments.view_payment' in perms %}",
+    ],
+)
+def test_a_permission_of_another_module_in_a_template_is_found(look: Look, source: str) -> None:
+    [found] = look(source, PAGE)
+    assert (found.code, found.other) == ("boundaries.E205", "payments")
+
+
+@pytest.mark.parametrize("name", ["mail.mjml", "mail.eml", "mail.md", "mark.svg"])
+def test_a_template_is_read_whatever_it_makes(look: Look, name: str) -> None:
+    assert codes(look("{% url 'payments:index' %}", f"templates/orders/{name}")) == ["E206"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         '{% include "orders/order.html" %}',
+        '{% include "orders/order.html" with title="payments/list" %}',
+        "{% static 'payments/gone.js' %}",
+        "{% if perms.orders.view_order %}",
         '{% include "./order.html" %}',
         "{% include name %}",
         "{% load i18n lines %}",
@@ -62,6 +87,9 @@ def test_a_template_of_its_own_or_of_nobody_is_none(look: Look, source: str) -> 
         '@register.inclusion_tag("payments/badge.html")\ndef tag(): ...',
         'select_template(["orders/order.html", "payments/badge.html"])',
         'NAMES = ["receipt.html"]',
+        'render(request, "notes/paid.md")',
+        'static("payments/pay.js")',
+        'class Media:\n    js = ["payments/pay.js"]',
         "Template('{% include \"payments/badge.html\" %}')",
     ],
 )
@@ -76,6 +104,7 @@ def test_code_that_names_another_modules_template_is_found(look: Look, source: s
         'render(request, "emails/receipt.html")',
         'path = "payments/gone.html"',
         'open("payments.txt")',
+        'static("payments/gone.js")',
     ],
 )
 def test_code_that_names_its_own_template_is_none(look: Look, source: str) -> None:
@@ -98,6 +127,7 @@ def test_code_that_names_its_own_template_is_none(look: Look, source: str) -> No
 )
 def test_rows_of_another_module_in_a_fixture_are_one_finding(look: Look, name: str, source: str) -> None:
     [found] = look(source, f"fixtures/{name}")
+    assert codes(look(source, f"fixtures/more/{name}")) == ["E217"]
     assert (found.code, found.other, found.line) == ("boundaries.E217", "payments", 3)
     assert found.what == "holds 2 rows of payments.payment"
 
@@ -113,6 +143,9 @@ def test_rows_of_its_own_and_files_that_are_no_fixtures_are_none(look: Look) -> 
         'call_command("loaddata", "cards")',
         'call_command("loaddata", "cards.json")',
         'class T:\n    fixtures = ["cards"]',
+        'class T:\n    fixtures = ["more/banks.json"]',
+        'call_command("loaddata", "banks", "baskets")',
+        'call_command("loaddata", "shop/payments/fixtures/cards.json")',
     ],
 )
 def test_code_that_loads_another_modules_fixture_is_found(look: Look, source: str) -> None:
