@@ -45,20 +45,15 @@ def read(sql: str) -> tuple[frozenset[Table], bool]:
 
 
 @of_setting
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _read(sql: str) -> tuple[frozenset[Table], bool]:
-    owners, found = _owners(), list(_tables(sql))
-    if not found and _DEFINES.match(sql):  # a name may stand anywhere: `alter table x add foreign key (y) references z`
-        found = [(name, False) for name in _NAMES.findall(sql)]
-    tables = frozenset((owner, name) for name, _ in found if (owner := owners.get(name)))
-    return tables, any(is_written for _, is_written in found)
+    owners, found = _owners(), list(named(sql))
+    tables = frozenset((owner, each.parts[-1]) for each in found if (owner := owners.get(each.parts[-1])))
+    return tables, any(each.is_written for each in found)
 
 
-_COMMENTS = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-_DEFINES = re.compile(rf"{_COMMENTS}(?:alter|comment|create|drop|refresh)\b", re.I | re.S)
-_NAMES = re.compile(r"'(?:[^']|'')*'|(\w+)")
 _WRITES_AFTER_WITH = re.compile(
-    rf"{_COMMENTS}with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
 )
 
 
