@@ -52,8 +52,12 @@ class Scopes:
         return found
 
     def bound(self, name: Node) -> list[Value]:
-        """All that a name is bound to in the nearest scope that binds it."""
-        return self.local(name) or self._within(_text(name)).get(_FILE, [])
+        """All that a name is bound to in the nearest scope that binds it; of `self.KEY`, anywhere."""
+        text = _text(name)
+        if name.type != "attribute":
+            return self.local(name) or self._within(text).get(_FILE, [])
+        names = (text, text.partition(".")[2]) if text.startswith(("self.", "cls.")) else (text,)
+        return [value for each in names for _, value in self.bindings.get(each, ())]
 
     def local(self, name: Node) -> list[Value]:
         """The same, where that scope is a function."""

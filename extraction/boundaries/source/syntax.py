@@ -437,18 +437,11 @@ class Code:
         return self._followed(self._meant(node), depth)
 
     def _meant(self, node: Node) -> Node | None:
-        """What a name is bound to, what a call returns, or `self.KEY` and `cls.KEY` if the file binds them once."""
-        if node.type == "identifier":
+        """What a name or `self.KEY` is bound to, and what a call returns, if the file tells."""
+        function = node.child_by_field_name("function")
+        if function is None:
             return self.bound(node)
-        if node.type == "call":
-            function = node.child_by_field_name("function")
-            is_plain = function is not None and function.type == "identifier"
-            return self._returned.get(self.text(function)) if is_plain and function is not None else None
-        inside, attribute = node.child_by_field_name("object"), node.child_by_field_name("attribute")
-        if inside is None or attribute is None or self.text(inside) not in ("self", "cls"):
-            return None
-        found = [*self.scopes.bindings.get(self.text(attribute), ()), *self.scopes.bindings.get(self.text(node), ())]
-        return found[0][1] if len(found) == 1 else None
+        return self._returned.get(self.text(function)) if function.type == "identifier" else None
 
     def _followed(self, node: Node | None, depth: int) -> str | None:
         """The value of what a name stands for; of a name that stands for itself, none."""

@@ -241,6 +241,20 @@ def test_a_chain_that_does_not_leave_the_module_is_none(look: Look, source: str)
             'calls ContentType.objects.get(app_label="payments", model="payment")',
         ),
         ('class P:\n    class Meta:\n        app_label = "payments"', 'says app_label = "payments"'),
+        (
+            'def forward(registry, schema_editor):\n    registry.get_model("payments", "Gone")',
+            'calls registry.get_model("payments", "Gone")',
+        ),
+        (
+            'def f(models):\n    models.get_model("payments", "Payment")',
+            'calls models.get_model("payments", "Payment")',
+        ),
+        (
+            '[m for m in apps.get_models() if m._meta.label == "payments.Payment"]',
+            'compares m._meta.label == "payments.Payment"',
+        ),
+        ('if model._meta.app_label in ("payments", "x"): ...', 'compares model._meta.app_label in ("payments", "x")'),
+        ('resolve("payments.Payment")', 'calls resolve("payments.Payment")'),
     ],
 )
 def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) -> None:
@@ -255,6 +269,15 @@ def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) 
         "apps.get_model(label)",
         'apps.get_model("auth", "User")',
         'ForeignKey("payments.Payment", CASCADE)',
+        'ManyToManyField(to="payments.Payment")',
+        'ml.get_model("payments")',
+        'self.get_model("payments", "small")',
+        'all_models = {}\nall_models["payments"]',
+        'log.info("payments.Payment")',
+        'cast("payments.Payment", row)',
+        'hear("payments.payment_captured.v1")',
+        'user.has_perm("payments.view_payment")',
+        'if field.label == "payments": ...',
     ],
 )
 def test_a_model_of_its_own_or_of_no_module_is_none(look: Look, source: str) -> None:
