@@ -7,10 +7,8 @@ from tree_sitter import Node
 
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
-from extraction.boundaries.source.syntax import HOLE, IMPORTS, Call, Code
+from extraction.boundaries.source.syntax import FILES, HOLE, IMPORTS, Call, Code
 
-_FILES = {"run_path": 0, "SourceFileLoader": 1, "spec_from_file_location": 1, "load_source": 1}
-"""Functions that run the file whose path is this one of their arguments."""
 _RUNS = ("exec", "eval", "compile")
 _HARMLESS = {"find_spec"}
 _SYS_MODULES = {"get", "pop", "setdefault"}
@@ -21,8 +19,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     """`import_string` of what is known, and files, are left to the rule of strings."""
     for call in code.calls(*IMPORTS):
         yield from _of_import(code, neighbours, call)
-    for call in code.calls(*_FILES):
-        path = code.value(call.argument(_FILES[code.called(call)], "path_name", "path", "location", "pathname"))
+    for call in code.calls(*FILES):
+        path = code.value(call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname"))
         if (path is None or HOLE in path) and code.imports(call):
             yield Found("E203", "", f"calls {code.shown(call.node)}, a file that is computed", code.line(call.node))
     for value, inner in code.subscripts("modules"):
@@ -81,7 +79,7 @@ def _from_list(code: Code, call: Call, dotted: str) -> Iterator[str]:
 
 def _handed_on(code: Code) -> Iterator[Node]:
     """Where one of these functions is neither called nor given a name that is followed."""
-    runs = {*IMPORTS, *_FILES, "exec", "eval"} - _HARMLESS
+    runs = {*IMPORTS, *FILES, "exec", "eval"} - _HARMLESS
     locals_ = (local for local, dotted in code.names.items() if dotted.rpartition(".")[2] in runs)
     words = [word for word in sorted({*runs, *locals_}) if word.encode() in code.data]
     for match in re.finditer(rf"\b(?:{'|'.join(words)})\b(?!\()".encode(), code.data) if words else ():

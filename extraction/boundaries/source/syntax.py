@@ -21,6 +21,8 @@ HOLE = "\ufffc"
 
 IMPORTS = ("import_module", "__import__", "find_spec", "run_module", "resolve_name", "locate", "import_string")
 """Functions that import what a string names."""
+FILES = {"run_path": 0, "SourceFileLoader": 1, "spec_from_file_location": 1, "load_source": 1}
+"""Functions that run the file whose path is this one of their arguments."""
 
 _PARSER = Parser(LANGUAGE)
 _PLACES = Query(
