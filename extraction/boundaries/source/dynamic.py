@@ -7,7 +7,7 @@ from tree_sitter import Node
 
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
-from extraction.boundaries.source.syntax import FILES, HOLE, IMPORTS, Call, Code
+from extraction.boundaries.source.syntax import FILES, HOLE, IMPORTS, Call, Code, is_import
 
 _RUNS = ("exec", "eval", "compile")
 _HARMLESS = {"find_spec"}
@@ -89,7 +89,8 @@ def _handed_on(code: Code) -> Iterator[Node]:
         if node.parent.type == "attribute" and node.parent.child_by_field_name("attribute") == node:
             node = node.parent
         name, outer = code.name(node), node.parent
-        if name.rpartition(".")[2] not in runs or outer is None or outer.type in _NOT_HANDED_ON:
+        is_run = name.rpartition(".")[2] in runs and is_import(name)
+        if not is_run or outer is None or outer.type in _NOT_HANDED_ON:
             continue
         if outer.child_by_field_name("function") == node or outer.child_by_field_name("name") == node:
             continue

@@ -46,7 +46,8 @@ _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _ANY_ORIGIN = {"import_module", "__import__", "import_string"}
-"""Of IMPORTS, those whose name says so, whatever they come from; the others have to come from what is imported."""
+"""Of IMPORTS, those whose name says so, whatever they come from; the others have to come from _ORIGINS."""
+_ORIGINS = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
 _BUILTINS = {"__import__", "exec", "eval", "compile", "getattr", "vars"}
 _STAND = {*IMPORTS, "getattr", "vars"}
 """Functions whose calls stand for something that has a name."""
@@ -199,11 +200,10 @@ class Code:
 
     def imports(self, call: Call) -> bool:
         """Whether a call of one of IMPORTS is an import: no function or method of the code's own."""
-        if call.function.type != "identifier":
-            return bool(self.name(call.function))
+        if name := self.name(call.function):
+            return is_import(name)
         text = self.text(call.function)
-        is_free = not self.is_bound(text) and not self.scopes.local(call.function)
-        return bool(self.name(call.function)) or (text in _ANY_ORIGIN and is_free)
+        return text in _ANY_ORIGIN and not self.is_bound(text) and not self.scopes.local(call.function)
 
     def value(self, node: Node | None, depth: int = 0) -> str | None:
         """What an expression is, as far as reading tells, with HOLE for the rest; None where it tells nothing."""
@@ -512,6 +512,11 @@ class Code:
         name = self.import_of(call) or ""
         is_top = called == "__import__" and call.argument(3, "fromlist") is None
         return name.partition(".")[0] if is_top else name
+
+
+def is_import(name: str) -> bool:
+    """Whether the name of one of IMPORTS, FILES, `exec` or `eval` is whole that of what is meant."""
+    return name.partition(".")[0] in _ORIGINS or name.rpartition(".")[2] in _ANY_ORIGIN
 
 
 def _call(node: Node) -> Call:

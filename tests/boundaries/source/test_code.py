@@ -113,6 +113,8 @@ def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
     "source",
     [
         "model.eval()",
+        "from geo import locate\nlocate(point)",
+        "from geo import locate\nlist(map(locate, points))",
         "from numexpr import eval\neval(text)",
         "def exec(text): ...\n\n\nexec(text)",
         "def f(eval):\n    eval(1)",
