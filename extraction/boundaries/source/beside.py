@@ -46,9 +46,9 @@ def pages(house: House) -> Iterator[tuple[Member, Path]]:
     for folder in TEMPLATES:
         for at in sorted((*house.root.glob(folder), *house.root.glob(f"*/{folder}"))):
             for path in sorted(at.rglob("*")):
-                first, slash, _ = template_name(path, house.root).partition("/")
-                if slash and first.lower() in known and house.owner_of(path) is None and path.is_file():
-                    yield known[first.lower()], path
+                first = template_name(path, house.root).partition("/")[0].lower()
+                if first in known and house.owner_of(path) is None and path.is_file():
+                    yield known[first], path
 
 
 def helpers(house: House, parents: Iterable[str]) -> Iterator[Path]:

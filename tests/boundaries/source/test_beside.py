@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from extraction.boundaries.findings import Finding
+from extraction.boundaries.house import House, Member
 from extraction.boundaries.source import findings
 from tests.boundaries.source.looking import FILES, codes, house
 
@@ -67,6 +68,16 @@ def test_a_template_of_the_project_that_names_no_module_is_nobodys(told: Told, p
     assert not told({path: "{% include 'payments/badge.html' %}"})
 
 
+def test_a_template_in_a_module_is_that_modules_whatever_its_path_names(tmp_path: Path) -> None:
+    (tmp_path / "orders/templates/payments").mkdir(parents=True)
+    (tmp_path / "orders/templates/orders").mkdir()
+    (tmp_path / "orders/templates/orders/list.html").write_text("")
+    (tmp_path / "orders/templates/payments/list.html").write_text("{% include 'orders/list.html' %}")
+    (tmp_path / "payments.py").write_text("")
+    members = tuple(Member(name=name, packages=(name,), labels=(name,)) for name in ("orders", "payments"))
+    assert not list(findings(House(tmp_path, members)))
+
+
 @pytest.mark.parametrize(
     ("source", "code"),
     [
@@ -112,9 +123,14 @@ def test_the_way_to_a_helper_is_told(told: Told) -> None:
             "shop/payments/service.py": IMPORTS,
             "shop/orders/service.py": "import shop.payments",
         },
-        {"shop/helper.py": 'INSTALLED_APPS = ["shop.payments"]', "shop/orders/service.py": IMPORTS},
+        {"shop/helper.py": 'import importlib\nINSTALLED_APPS = ["shop.payments"]', "shop/orders/service.py": IMPORTS},
+        {
+            "shop/helper.py": BREACH,
+            "contracts/__init__.py": "",
+            "contracts/orders.py": IMPORTS,
+            "shop/orders/service.py": "import contracts.orders",
+        },
         {"shop/helper.py": "import_module(name)", "shop/orders/service.py": IMPORTS},
-        {"shop/helper.py": 'include("shop.payments.urls")', "shop/orders/service.py": IMPORTS},
         {
             "shop/helper.py": f"# boundaries: accept E201 until the report asks\n{BREACH}",
             "shop/orders/service.py": IMPORTS,

@@ -123,7 +123,7 @@ def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
         "def f(run, eval=None):\n    run(eval, exec=1)",
         "re.compile(text)",
         '@patch.object(importlib, "import_module")\ndef test(): ...',
-        "from django.conf import settings\nlist(map(import_string, settings.PLUGINS))",
+        "from django.conf import settings\nfrom x import import_string\nlist(map(import_string, settings.PLUGINS))",
         "from django.conf import settings\nimport_string(settings.ORDERS_BACKEND)",
         'from django.conf import settings\nimport_string(settings.ORDERS["backend"])',
         'from django.conf import settings\nimport_string(settings.ORDERS.get("backend") or DEFAULT)\nDEFAULT = "a.b"',

@@ -105,6 +105,8 @@ def test_a_setting_of_another_module_is_found(look: Look, source: str, what: str
         "def f(settings):\n    settings.PAYMENT_URL",
         "from django.conf import settings\ndef f(settings):\n    settings.PAYMENT_URL",
         "settings = Settings()\nsettings.PAYMENT_URL",
+        "with changed() as settings:\n    settings.PAYMENT_URL",
+        "for settings in all_of_them:\n    settings.PAYMENT_URL",
     ],
 )
 def test_a_setting_of_its_own_is_none(look: Look, source: str) -> None:
