@@ -91,6 +91,8 @@ class Code:
         self.scopes = Scopes(self.root)
         self._places = QueryCursor(_PLACES).captures(self.root)
         self._open: set[int] = set()
+        self._known: dict[int, str] = {}
+        """What names stand for, by node."""
         self.taken: set[int] = set()
         """Where strings begin that a rule has judged already."""
 
@@ -177,13 +179,14 @@ class Code:
             attribute = node.child_by_field_name("attribute")
             attributes.append(self.text(attribute) if attribute is not None else "")
             node = node.child_by_field_name("object")
-        if node is None or node.id in self._open or len(self._open) > _DEEPEST:
+        if node is None or (node.id not in self._known and len(self._open) > _DEEPEST):
             return ""
-        self._open.add(node.id)
-        try:
-            first = self._named(node)
-        finally:
+        if node.id not in self._known:
+            self._known[node.id] = ""  # until it is known: what stands for itself stands for nothing
+            self._open.add(node.id)
+            self._known[node.id] = self._named(node)
             self._open.discard(node.id)
+        first = self._known[node.id]
         return ".".join([first, *reversed(attributes)]) if first and HOLE not in first else ""
 
     def import_of(self, call: Call) -> str | None:
@@ -499,7 +502,7 @@ class Code:
         call = _call(node)
         if is_nested:
             getter = _call(call.function)
-            taken = self.value(getter.argument(0)) if self.called(getter) == "attrgetter" else None
+            taken = self.value(getter.argument(0)) if self._plain(getter.function) == "attrgetter" else None
             inside = self.name(call.argument(0)) if taken else ""
             return f"{inside}.{taken}" if inside else ""
         called = self._plain(function)
