@@ -80,9 +80,12 @@ def _from_list(code: Code, call: Call, dotted: str) -> Iterator[str]:
 def _handed_on(code: Code) -> Iterator[Node]:
     """Where one of these functions is neither called nor given a name that is followed."""
     runs = {*IMPORTS, *FILES, "exec", "eval"} - _HARMLESS
-    locals_ = (local for local, dotted in code.names.items() if dotted.rpartition(".")[2] in runs)
-    words = [word for word in sorted({*runs, *locals_}) if word.encode() in code.data]
-    for match in re.finditer(rf"\b(?:{'|'.join(words)})\b(?!\()".encode(), code.data) if words else ():
+    if not any(word.encode() in code.data for word in runs):
+        return
+    names = {local: [dotted] for local, dotted in code.names.items()}
+    names |= {local: [code.name(value) for _, value in bound] for local, bound in code.scopes.bindings.items()}
+    words = {*runs, *(local for local, meant in names.items() if runs & {name.rpartition(".")[2] for name in meant})}
+    for match in re.finditer(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b(?!\()".encode(), code.data):
         node = code.at(*match.span())
         if node is None or node.type != "identifier" or node.parent is None:
             continue
@@ -95,7 +98,7 @@ def _handed_on(code: Code) -> Iterator[Node]:
         if outer.child_by_field_name("function") == node or outer.child_by_field_name("name") == node:
             continue
         bindings = (binding for bound in code.scopes.bindings.values() for binding in bound)
-        if any(value == node and code.name(target) == name for target, value in bindings):
+        if any(target == node or (value == node and code.name(target) == name) for target, value in bindings):
             continue
         call = code.around(node)
         if call is None or not any(_of_setting(code, each) for each in call.positional):

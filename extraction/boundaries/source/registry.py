@@ -19,7 +19,8 @@ _TABLES = ("all_models", "app_configs")
 _MODEL = re.compile(r"\w+\.[A-Z]\w*")
 """A model's label as it is written; in lower case it may be the name of an event or a permission."""
 _SAYS_ONLY = {*LOGGING, *_CALLS, "cast"}
-_RELATIONS = ("Field", "Key", "Relation")
+_NO_LOOKUP = ("Field", "Key", "Relation", "Error")
+"""Ends of names of what is made of a label, and does not look it up."""
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
@@ -50,7 +51,7 @@ def _of_text(code: Code, neighbours: Neighbours, text: Text) -> Iterator[Found]:
     elif within is not None and _MODEL.fullmatch(text.value):
         called = code.called(within)
         other = neighbours.other(neighbours.claims.tables, text.value.replace(".", "_").lower())
-        if other and called not in _SAYS_ONLY and not called.endswith(_RELATIONS):
+        if other and called not in _SAYS_ONLY and not called.endswith(_NO_LOOKUP):
             yield Found("E205", other, f"calls {code.shown(within.node)}", line, line, within.node.end_point[0] + 1)
 
 

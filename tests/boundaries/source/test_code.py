@@ -102,6 +102,7 @@ def test_an_import_of_its_own_is_none(look: Look, source: str) -> None:
         "from importlib import import_module\nlist(map(import_module, names))",
         "from importlib import import_module\nself.load = import_module",
         "def f(run=exec):\n    run(text)",
+        "def f():\n    run = exec\n    return run",
     ],
 )
 def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
@@ -114,6 +115,7 @@ def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
     [
         "model.eval()",
         "from geo import locate\nlocate(point)",
+        "import importlib\nimport_module = importlib.import_module\nimport_module('json')",
         "from geo import locate\nlist(map(locate, points))",
         "from numexpr import eval\neval(text)",
         "def exec(text): ...\n\n\nexec(text)",
@@ -277,6 +279,7 @@ def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) 
         'all_models = {}\nall_models["payments"]',
         'log.info("payments.Payment")',
         'cast("payments.Payment", row)',
+        'raise LookupError("payments.Payment")',
         'hear("payments.payment_captured.v1")',
         'user.has_perm("payments.view_payment")',
         'if field.label == "payments": ...',
