@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class House:
     """Where a reader keeps what it read, for the next time; none: nowhere."""
     user_model: str = ""
     """Of accounts: `auth.User`; empty where that is not known."""
+    known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What one layer has read and another wants too; a house is of one run."""
 
     def member(self, name: str) -> Member:
         """Raises KeyError."""

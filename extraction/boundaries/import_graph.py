@@ -33,6 +33,8 @@ class Imports:
     graph: grimp.ImportGraph
     packages: tuple[str, ...]
     """At the top, all of whose modules it holds."""
+    has_external: bool
+    """Also what they import from elsewhere."""
     unreadable: tuple[Unreadable, ...] = field(default=())
     _files: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -61,6 +63,14 @@ class Imports:
         return self._files[module]
 
 
+def all_of(house: House, *, external: bool) -> Imports:
+    """The graph of all that can be imported from the root of the house, read once. Raises Skipped."""
+    known: Imports | None = house.known.get("imports")
+    if known is None or (external and not known.has_external):
+        known = house.known["imports"] = read(house, packages_of(house), external=external)
+    return known
+
+
 def read(
     house: House,
     packages: Sequence[str],
@@ -84,7 +94,7 @@ def read(
                     exclude_type_checking_imports=not type_checking,
                     cache_dir="",  # Kept knows where
                 )
-                return Imports(house, graph, tuple(packages), tuple(files.unreadable.values()))
+                return Imports(house, graph, tuple(packages), external, tuple(files.unreadable.values()))
             except BaseException as error:
                 if not _is_of_a_file(error):
                     raise

@@ -27,13 +27,12 @@ def findings(house: House) -> Iterator[Finding]:
     """E101 to E104, and E001 for a file that cannot be parsed. Raises Skipped."""
     try:
         from extraction.boundaries import linter
-        from extraction.boundaries.import_graph import packages_of, read
+        from extraction.boundaries.import_graph import all_of
     except ModuleNotFoundError as error:
         raise Skipped(f"{error.name} is not installed. Type: pip install import-linter") from error
 
     contracts = linter.contracts_of(house)
-    packages = packages_of(house)
-    imports = read(house, packages, external=bool(house.published) or contracts.external)
+    imports = all_of(house, external=bool(house.published) or contracts.external)
     reader = _Reader(house, imports)
     yield from reader.unreadable()
     found = [*reader.direct(), *reader.through_helpers(), *reader.published()]

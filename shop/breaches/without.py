@@ -31,6 +31,7 @@ GUARDS = {
 def take_away(code: str) -> None:
     """What is left of its findings, whoever looks has to drop."""
     source.RULES = tuple(_giving_back(rule, code) for rule in source.RULES)
+    source.OF_HELPERS = tuple(_giving_back(rule, code) for rule in source.OF_HELPERS)
     if code in READERS:
         owner, name = READERS[code]
         getattr(owner, name)  # a name that is no longer there would be taken away without an effect

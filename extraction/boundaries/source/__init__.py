@@ -1,16 +1,20 @@
 """The layer of static rules: what the source of one module says of another, without running any of it.
 
 It reads Python by tree-sitter, so that syntax newer than this interpreter is no obstacle, and templates, fixtures and
-SQL files by what they are. Only files of modules are read. A file that cannot be read is reported as E001; what can be
-read of it is judged all the same. `files` tells how a comment accepts a finding.
+SQL files by what they are. Files of modules are read, and of those beside them what `beside` tells. A file that cannot
+be read is reported as E001; what can be read of it is judged all the same. `files` tells how a comment accepts a
+finding.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.house import House
 from extraction.boundaries.source import (
+    beside,
     caches,
     chains,
     commands,
@@ -33,7 +37,8 @@ from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import Code
 
-RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
+Rule = Callable[[Code, Neighbours], Iterator[Found]]
+RULES: tuple[Rule, ...] = (
     dynamic.found,
     chains.found,
     registry.found,
@@ -51,28 +56,44 @@ RULES: tuple[Callable[[Code, Neighbours], Iterator[Found]], ...] = (
     dotted.found,
 )
 """In this order: what a rule has taken for its own, `dotted` does not report again."""
+OF_HELPERS: tuple[Rule, ...] = (dynamic.found, chains.found, registry.found, dotted.imported)
 _SUFFIXES = (".py", ".sql", *templates.SUFFIXES, *fixtures.SUFFIXES)
 
 
 def findings(house: House) -> Iterator[Finding]:
-    """Of all modules, each file's by line."""
+    """Of all modules, each file's by line; then of what stands beside them. Raises Skipped."""
     files = {member.name: list(house.files(member, *_SUFFIXES)) for member in house.members}
+    for member, path in beside.pages(house):
+        files[member.name].append(path)
     claims = Claims(house, files)
     for member in house.members:
         neighbours = Neighbours(claims, member)
         for path in files[member.name]:
-            for found in sorted(_in_file(path, neighbours), key=lambda found: (found.line, found.code, found.what)):
-                yield Finding(
-                    path=house.shown(path),
-                    line=found.line,
-                    code=f"boundaries.{found.code}",
-                    module=member.name,
-                    other=found.other,
-                    what=found.what,
-                )
+            if not house.is_published(beside.dotted_of(house, path)):
+                yield from _findings(path, neighbours, member.name)
+    for stranger, of_package in groupby(beside.published(house, _SUFFIXES), itemgetter(0)):
+        neighbours = Neighbours(claims, stranger)
+        for _, path in of_package:
+            yield from _findings(path, neighbours, beside.dotted_of(house, path))
+    nobody = Neighbours(claims, beside.NOBODY)
+    in_helpers = {path: _in_file(path, nobody, OF_HELPERS) for path in beside.helpers(house, claims.parents)}
+    known = {path: sorted(each for each in found if each.other) for path, found in in_helpers.items()}
+    yield from beside.reached(house, {path: found for path, found in known.items() if found})
 
 
-def _in_file(path: Path, neighbours: Neighbours) -> set[Found]:
+def _findings(path: Path, neighbours: Neighbours, module: str) -> Iterator[Finding]:
+    for found in sorted(_in_file(path, neighbours, RULES), key=lambda found: (found.line, found.code, found.what)):
+        yield Finding(
+            path=neighbours.house.shown(path),
+            line=found.line,
+            code=f"boundaries.{found.code}",
+            module=module,
+            other=found.other,
+            what=found.what,
+        )
+
+
+def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[Found]:
     if path.suffix not in (".py", ".sql") and not _is_fixture(path) and not _is_template(path, neighbours):
         return set()
     try:
@@ -82,7 +103,7 @@ def _in_file(path: Path, neighbours: Neighbours) -> set[Found]:
     judged: Iterable[Found]
     if path.suffix == ".py":
         code = _code(path, data, neighbours)
-        accepted, judged = acceptances(data, code.in_comment), _in_python(code, neighbours)
+        accepted, judged = acceptances(data, code.in_comment), _in_python(code, neighbours, rules)
     else:
         accepted, judged = acceptances(data), _in_text(path, data, neighbours)
     return {*accepted.broken, *(found for found in judged if not accepted.cover(found))}
@@ -105,14 +126,12 @@ def _is_template(path: Path, neighbours: Neighbours) -> bool:
 
 
 def _code(path: Path, data: bytes, neighbours: Neighbours) -> Code:
-    parts = path.relative_to(neighbours.house.root).with_suffix("").parts
-    package = ".".join(parts[:-1])
-    module = package if parts[-1] == "__init__" else ".".join(parts)
-    return Code(data, module, neighbours.words, package=package)
+    package = ".".join(path.relative_to(neighbours.house.root).parent.parts)
+    return Code(data, beside.dotted_of(neighbours.house, path), neighbours.words, package=package)
 
 
-def _in_python(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+def _in_python(code: Code, neighbours: Neighbours, rules: Iterable[Rule]) -> Iterator[Found]:
     if line := code.broken:
         yield Found("E001", "", "cannot be read as Python from here on", line)
-    for rule in RULES:
+    for rule in rules:
         yield from rule(code, neighbours)

@@ -1,11 +1,13 @@
 """Keys and caches of another module."""
 
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
 
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.scopes import functions_around, parameter
 from extraction.boundaries.source.syntax import Call, Code
 
 _METHODS = ("get", "set", "add", "get_or_set", "delete", "incr", "decr", "touch", "has_key", "lock")
@@ -46,16 +48,28 @@ def _cache(neighbours: Neighbours, name: str) -> str:
 
 
 def _is_cache(code: Code, call: Call) -> bool:
-    """Called on Django's cache, one of `caches[…]`, or something whose name ends with cache."""
+    """Called on Django's cache, one of `caches[…]`, or something whose name ends with cache and that may be one."""
     inside = call.function.child_by_field_name("object") if call.function.type == "attribute" else None
     if inside is None:
         return False
-    if inside.type == "subscript":
-        inside = inside.child_by_field_name("value")
-        return inside is not None and code.text(inside).endswith("caches")
-    if code.name(inside):
-        return code.name(inside).endswith("cache")
-    bound = code.bound(inside) if inside.type == "identifier" else None
-    if bound is not None and bound.type == "subscript":
-        return "caches[" in code.text(bound)
-    return code.text(inside).lower().endswith("cache")
+    if name := code.name(inside):
+        return name.endswith("cache")
+    if inside.type == "subscript" or not code.text(inside).lower().endswith("cache"):
+        return _is_made(code, inside)
+    bound = code.scopes.bound(inside)
+    if not bound or any(value is not None and _is_made(code, value) for value in bound):
+        return True
+    return None in bound and not any(_is_dict(code, function, inside) for function in functions_around(inside))
+
+
+def _is_dict(code: Code, function: Node, name: Node) -> bool:
+    given = parameter(function, code.text(name))
+    return given is not None and re.search(r"(?i)dict|mapping", code.text(given)) is not None
+
+
+def _is_made(code: Code, node: Node) -> bool:
+    """Whether it is `caches["default"]` or `get_cache()`; a dict is none, nor is `LRUCache()`."""
+    if node.type == "identifier":
+        return any(value is not None and _is_made(code, value) for value in code.scopes.bound(node))
+    made = node.child_by_field_name("value" if node.type == "subscript" else "function")
+    return made is not None and code.text(made).endswith(("caches", "_cache"))

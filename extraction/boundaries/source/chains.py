@@ -5,62 +5,45 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from extraction.boundaries.source.dynamic import IMPORTS, imported
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
-from extraction.boundaries.source.syntax import Code
+from extraction.boundaries.source.syntax import IMPORTS, Code
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     parents = neighbours.claims.parents
-    held = {local: dotted for local, dotted in code.names.items() if dotted in parents}
-    for call in code.calls(*IMPORTS):
-        dotted = imported(code, call)
-        if code.called(call) == "__import__" and dotted and call.argument(3, "fromlist") is None:
-            dotted = dotted.partition(".")[0]
-        if dotted in parents:
-            held |= dict.fromkeys(_names_of(code, call.node), dotted)
-            yield from _onward(code, neighbours, call.node, dotted)
-    for value, inner in code.subscripts("modules"):
-        if code.name(value) == "sys.modules" and (dotted := code.value(inner)) in parents and value.parent is not None:
-            held |= dict.fromkeys(_names_of(code, value.parent), dotted)
-            yield from _onward(code, neighbours, value.parent, dotted)
-    for local, dotted in held.items():
-        for match in re.finditer(rf"\b{re.escape(local)}\b".encode(), code.data):
+    called = [call.node for call in code.calls(*IMPORTS)]
+    taken = [value.parent for value, _ in code.subscripts("modules") if value.parent is not None]
+    starts = [node for node in (*called, *taken) if code.name(node) in parents]
+    held = {local for local, dotted in code.names.items() if dotted in parents}
+    if starts or held:
+        held |= {
+            local
+            for local, bindings in code.scopes.bindings.items()
+            if any(code.name(value) in parents for _, value in bindings)
+        }
+    for local in held:
+        for match in re.finditer(rf"(?<!\w){re.escape(local)}(?!\w)".encode(), code.data):
             node = code.at(*match.span())
-            if node is not None and node.type == "identifier":
-                yield from _onward(code, neighbours, node, dotted)
+            if node is not None and node.type == "identifier" and code.name(node) in parents:
+                starts.append(node)
+    for node in starts:
+        yield from _onward(code, neighbours, node)
 
 
-def _onward(code: Code, neighbours: Neighbours, node: Node, dotted: str) -> Iterator[Found]:
-    """From a node that stands for a package, along the attributes that are taken of it."""
-    outer = node.parent
-    if outer is not None and outer.type == "argument_list":
-        yield from _of_getattr(code, neighbours, node, dotted)
-        return
-    while outer is not None and outer.type == "attribute" and outer.child_by_field_name("object") == node:
-        attribute = outer.child_by_field_name("attribute")
-        dotted = f"{dotted}.{code.text(attribute) if attribute is not None else ''}"
-        node, outer = outer, outer.parent
+def _onward(code: Code, neighbours: Neighbours, node: Node) -> Iterator[Found]:
+    """From a node that stands for a package, along what is taken of it."""
+    dotted, outer = code.name(node), node
+    while outer.parent is not None and not outer.type.endswith("_statement"):
+        outer = outer.parent
+        name = code.name(outer)
+        if name == dotted or name.startswith(f"{dotted.removesuffix('.__dict__')}."):
+            node, dotted = outer, name
+        elif outer.type != "argument_list":
+            break
     if (other := neighbours.owner(dotted)) and not _is_imported(code, neighbours, other):
-        yield Found("E204", other, f"reaches {code.shown(node)}", code.line(node))
-
-
-def _of_getattr(code: Code, neighbours: Neighbours, node: Node, dotted: str) -> Iterator[Found]:
-    call = code.around(node)
-    if call is None or code.called(call) not in ("getattr", "attrgetter") or call.argument(0) != node:
-        return
-    name = code.value(call.argument(1))
-    if name and (other := neighbours.owner(f"{dotted}.{name}")):
-        yield Found("E204", other, f"calls {code.shown(call.node)}", code.line(call.node))
-
-
-def _names_of(code: Code, node: Node) -> Iterator[str]:
-    """The name to which a node is bound."""
-    outer = node.parent
-    left = outer.child_by_field_name("left") if outer is not None and outer.type == "assignment" else None
-    if left is not None and left.type == "identifier":
-        yield code.text(left)
+        how = "calls" if node.type == "call" else "reaches"
+        yield Found("E204", other, f"{how} {code.shown(node)}", code.line(node))
 
 
 def _is_imported(code: Code, neighbours: Neighbours, other: str) -> bool:

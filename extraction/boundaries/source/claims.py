@@ -24,7 +24,7 @@ _CLASS = re.compile(rb"^class\s+(\w+)", re.MULTILINE)
 _TABLE = re.compile(rb"""^\s+db_table\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 _APP_NAME = re.compile(rb"""^app_name\s*(?::\s*str\s*)?=\s*["'](\w+)["']""", re.MULTILINE)
 _URL = re.compile(rb"""\bname\s*=\s*["']([\w.-]+)["']""")
-_TEMPLATES = {"templates", "jinja2"}
+TEMPLATES = {"templates", "jinja2"}
 _MOST_ATTRIBUTES = 3
 
 
@@ -151,7 +151,7 @@ def template_name(path: Path, root: Path) -> str:
     """What a template is loaded by: its path from the `templates` or `jinja2` that holds it; empty if none does."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
     for index, part in enumerate(parts[:-1]):
-        if part in _TEMPLATES:
+        if part in TEMPLATES:
             return str(PurePosixPath(*parts[index + 1 :]))
     return ""
 

@@ -1,24 +1,28 @@
 """Imports by name, and code that no reader can follow."""
 
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
 
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
-from extraction.boundaries.source.syntax import HOLE, Call, Code
+from extraction.boundaries.source.syntax import FILES, HOLE, IMPORTS, Call, Code, is_import
 
-IMPORTS = ("import_module", "__import__", "find_spec", "run_module", "resolve_name", "locate", "import_string")
-_ANY_OBJECT = {"import_module", "__import__", "import_string"}
-"""Imports whose name says so, whatever module they come from; the others have to come from one that is imported."""
+_RUNS = ("exec", "eval", "compile")
 _HARMLESS = {"find_spec"}
 _SYS_MODULES = {"get", "pop", "setdefault"}
+_NOT_HANDED_ON = {"attribute", "dotted_name", "aliased_import", "expression_statement", "comparison_operator"}
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
-    """`import_string` of what is known is left to the rule of strings."""
+    """`import_string` of what is known, and files, are left to the rule of strings."""
     for call in code.calls(*IMPORTS):
         yield from _of_import(code, neighbours, call)
+    for call in code.calls(*FILES):
+        path = code.value(call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname"))
+        if (path is None or HOLE in path) and code.imports(call):
+            yield Found("E203", "", f"calls {code.shown(call.node)}, a file that is computed", code.line(call.node))
     for value, inner in code.subscripts("modules"):
         if code.name(value) == "sys.modules":
             yield from _of_key(code, neighbours, inner, f"sys.modules[{code.shown(inner)}]")
@@ -27,31 +31,17 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             inside = call.function.child_by_field_name("object")
             if code.name(inside) == "sys.modules" and (key := call.argument(0)) is not None:
                 yield from _of_key(code, neighbours, key, code.shown(call.node))
-    for call in code.calls("exec", "eval"):
-        name = code.called(call)
-        is_plain = call.function.type == "identifier" and code.text(call.function) == name and not code.is_bound(name)
-        if (is_plain and not _is_parameter(code, call)) or code.name(call.function) == f"builtins.{name}":
+    for call in code.calls(*_RUNS):
+        within = code.around(call.node)
+        if code.name(call.function).startswith("builtins.") and (within is None or code.called(within) not in _RUNS):
             yield Found("E203", "", f"calls {code.shown(call.node)}", code.line(call.node))
-
-
-def imported(code: Code, call: Call) -> str | None:
-    """The dotted name that a call imports, with HOLE where reading does not tell; None where it tells nothing."""
-    named = code.value(call.argument(0, "name", "import_name", "fullname", "mod_name", "dotted_path", "path"))
-    if named is None:
-        return None
-    dots = len(named) - len(named.lstrip("."))
-    if not dots:
-        return named
-    base = code.value(call.argument(1, "package"))
-    if base is None or HOLE in base:
-        return None
-    parts = base.split(".")
-    return ".".join([*parts[: len(parts) - dots + 1], named.lstrip(".")])
+    for node in _handed_on(code):
+        yield Found("E203", "", f"hands on {code.shown(node)}, for whatever will call it", code.line(node))
 
 
 def _of_import(code: Code, neighbours: Neighbours, call: Call) -> Iterator[Found]:
     name, line, last = code.called(call), code.line(call.node), call.node.end_point[0] + 1
-    dotted = imported(code, call)
+    dotted = code.import_of(call)
     if dotted is not None and dotted.partition(HOLE)[0]:
         others = {dotted: neighbours.owner(dotted.replace(":", "."))}
         others |= {each: neighbours.owner(each) for each in _from_list(code, call, dotted)}
@@ -62,7 +52,7 @@ def _of_import(code: Code, neighbours: Neighbours, call: Call) -> Iterator[Found
                     Found("E201", other, f"calls {code.shown(call.node)}", line, line, last) for other in reached
                 )
             return
-    if name in _HARMLESS or not _imports(code, call, name) or (dotted is not None and HOLE not in dotted):
+    if name in _HARMLESS or not code.imports(call) or (dotted is not None and HOLE not in dotted):
         return
     if not _is_settled(code, neighbours, call, dotted):
         yield Found("E203", "", f"calls {code.shown(call.node)}, a name that is computed", line, line, last)
@@ -87,12 +77,32 @@ def _from_list(code: Code, call: Call, dotted: str) -> Iterator[str]:
             yield f"{dotted}.{name}"
 
 
-def _imports(code: Code, call: Call, name: str) -> bool:
-    """Whether a call of this name is an import: not a method of the code's own."""
-    if call.function.type == "identifier":
-        text = code.text(call.function)
-        return (text in code.names or not code.is_bound(text)) and (name in _ANY_OBJECT or text in code.names)
-    return bool(code.name(call.function))
+def _handed_on(code: Code) -> Iterator[Node]:
+    """Where one of these functions is neither called nor given a name that is followed."""
+    runs = {*IMPORTS, *FILES, "exec", "eval"} - _HARMLESS
+    if not any(word.encode() in code.data for word in runs):
+        return
+    names = {local: [dotted] for local, dotted in code.names.items()}
+    names |= {local: [code.name(value) for _, value in bound] for local, bound in code.scopes.bindings.items()}
+    words = {*runs, *(local for local, meant in names.items() if runs & {name.rpartition(".")[2] for name in meant})}
+    for match in re.finditer(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b(?!\()".encode(), code.data):
+        node = code.at(*match.span())
+        if node is None or node.type != "identifier" or node.parent is None:
+            continue
+        if node.parent.type == "attribute" and node.parent.child_by_field_name("attribute") == node:
+            node = node.parent
+        name, outer = code.name(node), node.parent
+        is_run = name.rpartition(".")[2] in runs and is_import(name)
+        if not is_run or outer is None or outer.type in _NOT_HANDED_ON:
+            continue
+        if outer.child_by_field_name("function") == node or outer.child_by_field_name("name") == node:
+            continue
+        bindings = (binding for bound in code.scopes.bindings.values() for binding in bound)
+        if any(target == node or (value == node and code.name(target) == name) for target, value in bindings):
+            continue
+        call = code.around(node)
+        if call is None or not any(_of_setting(code, each) for each in call.positional):
+            yield node
 
 
 def _is_settled(code: Code, neighbours: Neighbours, call: Call, dotted: str | None) -> bool:
@@ -126,18 +136,4 @@ def _of_setting(code: Code, node: Node) -> bool:
             first = arguments.named_children[0] if arguments is not None and arguments.named_children else None
             return code.name(first) == "django.conf.settings"
         return function is not None and function.type == "attribute" and _of_setting(code, function)
-    return False
-
-
-def _is_parameter(code: Code, call: Call) -> bool:
-    """Whether a function around the call has a parameter of its name."""
-    outer = call.node.parent
-    while outer is not None:
-        parameters = outer.child_by_field_name("parameters") if outer.type == "function_definition" else None
-        if parameters is not None and any(
-            code.text(each).partition(":")[0].partition("=")[0].strip() == code.text(call.function)
-            for each in parameters.named_children
-        ):
-            return True
-        outer = outer.parent
     return False

@@ -37,8 +37,9 @@ class Neighbours:
         return "" if self.member.name in owners else min(owners, default="")
 
     def owner(self, dotted: str) -> str:
-        """Of a dotted name of code, whole or as far as its first hole."""
-        found = self.house.owner(_known(dotted))
+        """Of a dotted name of code, whole or as far as its first hole; what is published is nobody's."""
+        known = _known(dotted)
+        found = None if self.house.is_published(known) else self.house.owner(known)
         return "" if found is None or found is self.member else found.name
 
     def table(self, name: str) -> str:

@@ -12,6 +12,7 @@ from tree_sitter import Node
 
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.scopes import functions_around, parameter
 from extraction.boundaries.source.syntax import Code
 
 _OF_DJANGO = frozenset(name for name in dir(global_settings) if name.isupper())
@@ -73,10 +74,19 @@ def _use(code: Code, neighbours: Neighbours, node: Node) -> str:
 
 
 def _is_settings(code: Code, neighbours: Neighbours, node: Node | None) -> bool:
-    """Django's, or a file of them that is no module's; or a `settings` that no import binds, as pytest's fixture."""
+    """Django's, or a file of them that is no module's; or pytest's fixture; or what nothing in the file binds."""
     if node is None:
         return False
-    if node.type == "identifier" and code.text(node) == "settings" and "settings" not in code.names:
-        return True
-    name = code.name(node)
-    return name == "django.conf.settings" or (name.endswith(".settings") and neighbours.house.owner(name) is None)
+    if name := code.name(node):
+        return name == "django.conf.settings" or (name.endswith(".settings") and neighbours.house.owner(name) is None)
+    is_free = not code.scopes.bound(node)
+    return code.text(node) == "settings" and (is_free or any(_is_test(code, each) for each in functions_around(node)))
+
+
+def _is_test(code: Code, function: Node) -> bool:
+    """Whether pytest calls a function, and hands it its fixture of Django's settings."""
+    outer = function.parent
+    above = code.text(outer).partition("def ")[0] if outer is not None and outer.type == "decorated_definition" else ""
+    return parameter(function, "settings") is not None and (
+        "fixture" in above or code.text(function).removeprefix("async ").startswith("def test")
+    )

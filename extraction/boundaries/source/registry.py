@@ -1,35 +1,58 @@
-"""Another module's models from Django's registry of apps, or its app label on a model or a query."""
+"""Another module's models by their labels: from Django's registry of apps, in a call or a comparison.
 
+A label that a relation names (`ForeignKey("payments.Payment")`) is left to the checks, which know what it became.
+"""
+
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
 
+from extraction.boundaries.source.dotted import LOGGING
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
-from extraction.boundaries.source.syntax import HOLE, Code
+from extraction.boundaries.source.scopes import functions_around, parameter
+from extraction.boundaries.source.syntax import HOLE, Call, Code, Text
 
 _CALLS = ("get_model", "get_registered_model", "get_app_config", "get_by_natural_key")
 _TABLES = ("all_models", "app_configs")
+_MODEL = re.compile(r"\w+\.[A-Z]\w*")
+"""A model's label as it is written; in lower case it may be the name of an event or a permission."""
+_SAYS_ONLY = {*LOGGING, *_CALLS, "cast"}
+_NO_LOOKUP = ("Field", "Key", "Relation", "Error")
+"""Ends of names of what is made of a label, and does not look it up."""
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for call in code.calls(*_CALLS):
         first = call.argument(0, "app_label")
-        if other := _owner(code, neighbours, first):
+        other = _owner(code, neighbours, first)
+        if other and (_is_of_registry(code, call.function) or _is_model(code, neighbours, call)):
             code.take(first)
             line = code.line(call.node)
             yield Found("E205", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
     for value, inner in code.subscripts(*_TABLES):
-        if other := _owner(code, neighbours, inner):
+        if _is_of_registry(code, value) and (other := _owner(code, neighbours, inner)):
             yield Found("E205", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
     for text in code.texts:
-        if not (other := neighbours.named(text.value)) or code.keyword(text.node) != "app_label":
-            continue
-        within = code.around(text.node)
-        if within is None:
-            yield Found("E205", other, f"says app_label = {code.shown(text.node)}", code.line(text.node))
-        elif code.called(within) not in _CALLS:
-            yield Found("E205", other, f"calls {code.shown(within.node)}", code.line(text.node))
+        if text.node.start_byte not in code.taken:
+            yield from _of_text(code, neighbours, text)
+
+
+def _of_text(code: Code, neighbours: Neighbours, text: Text) -> Iterator[Found]:
+    within, line = code.around(text.node), code.line(text.node)
+    if code.keyword(text.node) == "app_label":
+        if (other := neighbours.named(text.value)) and (within is None or code.called(within) not in _CALLS):
+            how = f"says app_label = {code.shown(text.node)}" if within is None else f"calls {code.shown(within.node)}"
+            yield Found("E205", other, how, line)
+    elif (compared := _compared(code, text.node)) is not None:
+        if other := _owner(code, neighbours, text.node):
+            yield Found("E205", other, f"compares {code.shown(compared)}", line)
+    elif within is not None and _MODEL.fullmatch(text.value):
+        called = code.called(within)
+        other = neighbours.other(neighbours.claims.tables, text.value.replace(".", "_").lower())
+        if other and called not in _SAYS_ONLY and not called.endswith(_NO_LOOKUP):
+            yield Found("E205", other, f"calls {code.shown(within.node)}", line, line, within.node.end_point[0] + 1)
 
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
@@ -37,3 +60,35 @@ def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
     value = code.value(node)
     label = (value or "").partition(".")[0]
     return neighbours.other(neighbours.claims.namespaces, label) if label and HOLE not in label else ""
+
+
+def _is_of_registry(code: Code, function: Node) -> bool:
+    """Whether a name is Django's, an attribute of something called apps, or of what a migration hands its function."""
+    inside = function.child_by_field_name("object")
+    if inside is None:
+        text = code.text(function)
+        return text in code.names or not code.is_bound(text)
+    if name := code.name(inside):
+        return "apps" in name.split(".")
+    text = code.text(inside)
+    around = next(functions_around(inside), None)
+    is_given = around is not None and parameter(around, text) is not None
+    return text.endswith("apps") or (is_given and around is not None and parameter(around, "schema_editor") is not None)
+
+
+def _is_model(code: Code, neighbours: Neighbours, call: Call) -> bool:
+    """Whether a call names a model of another's in full."""
+    label, _, model = (code.value(call.argument(0, "app_label")) or "").partition(".")
+    model = model or code.value(call.argument(1, "model_name", "model")) or ""
+    return bool(neighbours.other(neighbours.claims.tables, f"{label}_{model}".lower()))
+
+
+def _compared(code: Code, node: Node) -> Node | None:
+    """The comparison of a string with `x.app_label`, or with the label of a model's `_meta`."""
+    outer = node.parent
+    while outer is not None and outer.type in ("list", "tuple", "set", "parenthesized_expression"):
+        outer = outer.parent
+    for side in outer.named_children if outer is not None and outer.type == "comparison_operator" else ():
+        if re.fullmatch(r"(?s).*(?:\.app_label|_meta\.label(?:_lower)?)", code.text(side)):
+            return outer
+    return None

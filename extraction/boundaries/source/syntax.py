@@ -2,7 +2,8 @@
 
 Read by tree-sitter and not by this interpreter's `ast`, which knows no syntax newer than itself. What a name stands for
 is followed within the file: imports and their aliases, names that are bound to one constant, `+`, f-strings, a function
-that returns a constant. What is not known at reading is HOLE in a string's value.
+that returns a constant, `getattr` and its kin, a module that is imported by its name. What is not known at reading is
+HOLE in a string's value. What is kept in an attribute, a list or a dict, or comes from another file, is not followed.
 """
 
 import re
@@ -10,43 +11,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import tree_sitter_python
-from tree_sitter import Language, Node, Parser, Query, QueryCursor
+from tree_sitter import Node, Parser, Query, QueryCursor
 
 from extraction.boundaries.source.files import in_comment
+from extraction.boundaries.source.scopes import LANGUAGE, Scopes
 
 HOLE = "\ufffc"
 """Stands in a value for the part that only the running program knows."""
 
-_LANGUAGE = Language(tree_sitter_python.language())
-_PARSER = Parser(_LANGUAGE)
+IMPORTS = ("import_module", "__import__", "find_spec", "run_module", "resolve_name", "locate", "import_string")
+"""Functions that import what a string names."""
+FILES = {"run_path": 0, "SourceFileLoader": 1, "spec_from_file_location": 1, "load_source": 1}
+"""Functions that run the file whose path is this one of their arguments."""
+
+_PARSER = Parser(LANGUAGE)
 _PLACES = Query(
-    _LANGUAGE,
+    LANGUAGE,
     """
     (import_statement) @import
     (import_from_statement) @import
     (call function: (identifier) @function)
     (call function: (attribute attribute: (identifier) @method))
-    (subscript value: [(identifier) (attribute)] @subscripted)
-    (assignment left: (identifier) @bound right: (_))
+    (call function: [(call) (subscript) (parenthesized_expression)] @computed)
+    (subscript value: (_) @subscripted)
     (string) @string
     (concatenated_string) @joined
     (binary_operator (string)) @joined
     """,
 )
-_BROKEN = Query(_LANGUAGE, "[(ERROR) (MISSING) (print_statement) (exec_statement)] @broken")
-_FUNCTIONS = Query(_LANGUAGE, "(function_definition name: (identifier) @name)")
-_PARTS = Query(_LANGUAGE, "[(string) (identifier) (call)] @part")
+_BROKEN = Query(LANGUAGE, "[(ERROR) (MISSING) (print_statement) (exec_statement)] @broken")
+_FUNCTIONS = Query(LANGUAGE, "(function_definition name: (identifier) @name)")
+_PARTS = Query(LANGUAGE, "[(string) (identifier) (call)] @part")
 _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
 _SPACE = re.compile(r"\s+")
+_ANY_ORIGIN = {"import_module", "__import__", "import_string"}
+"""Of IMPORTS, those whose name says so, whatever they come from; the others have to come from _ORIGINS."""
+_ORIGINS = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
+_BUILTINS = {"__import__", "exec", "eval", "compile", "getattr", "vars"}
+_STAND = {*IMPORTS, "getattr", "vars"}
+"""Functions whose calls stand for something that has a name."""
 _DEEPEST = 100
 _SHOWN = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose function is a name or an attribute."""
+    """A call, and what is given to it."""
 
     node: Node
     function: Node
@@ -77,8 +88,11 @@ class Code:
         self._lower = data.lower()
         self.package = package or module.rpartition(".")[0]
         self.root = _PARSER.parse(data).root_node
+        self.scopes = Scopes(self.root)
         self._places = QueryCursor(_PLACES).captures(self.root)
         self._open: set[int] = set()
+        self._known: dict[int, str] = {}
+        """What names stand for, by node."""
         self.taken: set[int] = set()
         """Where strings begin that a rule has judged already."""
 
@@ -117,10 +131,10 @@ class Code:
         return [found[start] for start in sorted(found)]
 
     def calls(self, *names: str) -> Iterator[Call]:
-        """Calls of a function or a method by one of these names, however an import has renamed it."""
+        """Calls of a function or a method by one of these names, however the file has renamed it."""
         for name in names:
-            for function in self._calls.get(name, ()):
-                yield _call(function)
+            for node in self._calls.get(name, ()):
+                yield _call(node)
 
     def subscripts(self, *names: str) -> Iterator[tuple[Node, Node]]:
         """What is subscripted and with what: of `connections[…]` and `django.db.connections[…]`."""
@@ -159,16 +173,40 @@ class Code:
         return start + text.value.count("\n", 0, offset)
 
     def name(self, node: Node | None) -> str:
-        """The dotted name that an expression stands for, by the imports; empty where it is none."""
-        if node is None:
-            return ""
-        if node.type == "identifier":
-            return self.names.get(self.text(node), "")
-        if node.type == "attribute":
-            inside = self.name(node.child_by_field_name("object"))
+        """The dotted name that an expression stands for; empty where it is none, or may be one of several."""
+        attributes = []
+        while node is not None and node.type == "attribute":
             attribute = node.child_by_field_name("attribute")
-            return f"{inside}.{self.text(attribute)}" if inside and attribute is not None else ""
-        return ""
+            attributes.append(self.text(attribute) if attribute is not None else "")
+            node = node.child_by_field_name("object")
+        if node is None or (node.id not in self._known and len(self._open) > _DEEPEST):
+            return ""
+        if node.id not in self._known:
+            self._known[node.id] = ""  # until it is known: what stands for itself stands for nothing
+            self._open.add(node.id)
+            self._known[node.id] = self._named(node)
+            self._open.discard(node.id)
+        first = self._known[node.id]
+        return ".".join([first, *reversed(attributes)]) if first and HOLE not in first else ""
+
+    def import_of(self, call: Call) -> str | None:
+        """The dotted name that a call of IMPORTS imports, with HOLE in it; None where reading tells nothing."""
+        named = self.value(call.argument(0, "name", "import_name", "fullname", "mod_name", "dotted_path", "path"))
+        if named is None or not named.startswith("."):
+            return named
+        base = self.value(call.argument(1, "package"))
+        if base is None or HOLE in base:
+            return None
+        inside = named.lstrip(".")
+        parts = base.split(".")
+        return ".".join([*parts[: len(parts) - (len(named) - len(inside)) + 1], inside])
+
+    def imports(self, call: Call) -> bool:
+        """Whether a call of one of IMPORTS is an import: no function or method of the code's own."""
+        if name := self.name(call.function):
+            return is_import(name)
+        text = self.text(call.function)
+        return text in _ANY_ORIGIN and not self.is_bound(text) and not self.scopes.local(call.function)
 
     def value(self, node: Node | None, depth: int = 0) -> str | None:
         """What an expression is, as far as reading tells, with HOLE for the rest; None where it tells nothing."""
@@ -196,15 +234,8 @@ class Code:
 
     def bound(self, name: Node) -> Node | None:
         """What a name is bound to, if that is one thing in the scope in which it is bound."""
-        text = self.text(name)
-        bindings = [(right, next(_functions_around(right), None)) for right in self._bound.get(text, ())]
-        for scope in (*_functions_around(name), None) if bindings else ():
-            here = [right for right, function in bindings if function == scope]
-            if here:
-                return here[0] if len(here) == 1 else None
-            if scope is not None and self._has_parameter(scope, text):
-                return None
-        return None
+        found = self.scopes.bound(name)
+        return found[0] if len(found) == 1 else None
 
     def looped(self, name: Node) -> Node | None:
         """What a name runs through: of the loop or the comprehension around it."""
@@ -222,7 +253,7 @@ class Code:
 
     def is_bound(self, name: str) -> bool:
         """Whether the file gives a name a meaning of its own: a function, an assignment, an import."""
-        own = name in self.names or name in self._bound
+        own = name in self.names or name in self.scopes.bindings
         return own or re.search(rf"\b(?:def|class)\s+{name}\b".encode(), self.data) is not None
 
     def around(self, node: Node) -> Call | None:
@@ -232,8 +263,8 @@ class Code:
             if outer.type == "argument_list":
                 call = outer.parent
                 function = call.child_by_field_name("function") if call is not None else None
-                if function is not None and function.type in ("identifier", "attribute"):
-                    return _call(_last(function))
+                if call is not None and function is not None and function.type in ("identifier", "attribute"):
+                    return _call(call)
             outer = outer.parent
         return None
 
@@ -246,9 +277,7 @@ class Code:
 
     def called(self, call: Call) -> str:
         """The last part of a called function's name, as it is called where it comes from."""
-        function = _last(call.function)
-        text = self.text(function)
-        return self.names.get(text, text).rpartition(".")[2] if call.function.type == "identifier" else text
+        return self._last(call.function)
 
     def keyword(self, node: Node) -> str:
         """The name that a value is given: of a keyword argument, an assignment, a key of a dict."""
@@ -296,32 +325,42 @@ class Code:
     @cached_property
     def _calls(self) -> dict[str, list[Node]]:
         found: dict[str, list[Node]] = {}
-        for node in self._places.get("function", ()):
-            text = self.text(node)
-            found.setdefault(self.names.get(text, text).rpartition(".")[2], []).append(node)
-        for node in self._places.get("method", ()):
-            found.setdefault(self.text(node), []).append(node)
+        for kind in ("function", "method", "computed"):
+            for function in self._places.get(kind, ()):
+                node = function.parent if kind != "method" or function.parent is None else function.parent.parent
+                name = self.text(function) if kind == "method" else self._last(function)
+                if node is not None and name:
+                    found.setdefault(name, []).append(node)
         return found
+
+    def _last(self, function: Node) -> str:
+        plain = self._plain(function)
+        if plain and (function.type == "attribute" or self.text(function) not in self._aliases):
+            return plain
+        return self.name(function).rpartition(".")[2] or plain
+
+    def _plain(self, function: Node) -> str:
+        """The last part of a name, by the imports alone."""
+        if function.type == "attribute":
+            return self.text(function.child_by_field_name("attribute") or function)
+        text = self.text(function) if function.type == "identifier" else ""
+        return self.names.get(text, text).rpartition(".")[2]
+
+    @cached_property
+    def _aliases(self) -> frozenset[str]:
+        """Names that an assignment, in any scope, binds to something that has a dotted name."""
+        bindings = self.scopes.bindings.items()
+        return frozenset(local for local, bound in bindings if any(self.name(value) for _, value in bound))
 
     @cached_property
     def _subscripts(self) -> dict[str, list[Node]]:
         found: dict[str, list[Node]] = {}
         for node in self._places.get("subscripted", ()):
-            text = self.text(node)
-            if node.type == "identifier":
-                text = self.names.get(text, text)
-            found.setdefault(text.rpartition(".")[2].strip(), []).append(node)
-        return found
-
-    @cached_property
-    def _bound(self) -> dict[str, list[Node]]:
-        """What each name is bound to, in any scope."""
-        found: dict[str, list[Node]] = {}
-        for left in self._places.get("bound", ()):
-            assignment = left.parent
-            right = assignment.child_by_field_name("right") if assignment is not None else None
-            if right is not None:
-                found.setdefault(self.text(left), []).append(right)
+            text = self.text(node) if node.type in ("identifier", "attribute") else ""
+            if not text or text in self.names or text in self._aliases:
+                text = self.name(node) or text
+            if text:
+                found.setdefault(text.rpartition(".")[2].strip(), []).append(node)
         return found
 
     @cached_property
@@ -403,18 +442,11 @@ class Code:
         return self._followed(self._meant(node), depth)
 
     def _meant(self, node: Node) -> Node | None:
-        """What a name is bound to, what a call returns, or `self.KEY` and `cls.KEY` if the file binds them once."""
-        if node.type == "identifier":
+        """What a name or `self.KEY` is bound to, and what a call returns, if the file tells."""
+        function = node.child_by_field_name("function")
+        if function is None:
             return self.bound(node)
-        if node.type == "call":
-            function = node.child_by_field_name("function")
-            is_plain = function is not None and function.type == "identifier"
-            return self._returned.get(self.text(function)) if is_plain and function is not None else None
-        inside, attribute = node.child_by_field_name("object"), node.child_by_field_name("attribute")
-        if inside is None or attribute is None or self.text(inside) not in ("self", "cls"):
-            return None
-        found = self._bound.get(self.text(attribute), [])
-        return found[0] if len(found) == 1 else None
+        return self._returned.get(self.text(function)) if function.type == "identifier" else None
 
     def _followed(self, node: Node | None, depth: int) -> str | None:
         """The value of what a name stands for; of a name that stands for itself, none."""
@@ -426,18 +458,74 @@ class Code:
         finally:
             self._open.discard(node.id)
 
-    def _has_parameter(self, function: Node, name: str) -> bool:
-        parameters = function.child_by_field_name("parameters")
-        return parameters is not None and re.search(rf"\b{name}\b", self.text(parameters)) is not None
+    def _named(self, node: Node) -> str:
+        match node.type:
+            case "identifier":
+                return self._of_identifier(node)
+            case "parenthesized_expression":
+                return self.name(next((part for part in node.named_children if part.type != "comment"), None))
+            case "named_expression":
+                return self.name(node.child_by_field_name("value"))
+            case "subscript":
+                return self._of_key(self.name(node.child_by_field_name("value")), node.child_by_field_name("subscript"))
+            case "call":
+                return self._of_call(node)
+        return ""
+
+    def _of_identifier(self, node: Node) -> str:
+        """By its bindings, then by the imports: where the file imports a name and binds it too, it means the import."""
+        text = self.text(node)
+        bound = self.scopes.local(node)
+        if not bound and text in self.names:
+            return self.names[text]
+        if text == "__builtins__":
+            return "builtins"
+        if text in _BUILTINS and not bound and not self.is_bound(text):
+            return f"builtins.{text}"
+        names = {name for value in bound or self.scopes.bound(node) if (name := self.name(value))}
+        return names.pop() if len(names) == 1 else ""
+
+    def _of_key(self, container: str, key: Node | None) -> str:
+        """What `sys.modules["a.b"]` and `a.__dict__["b"]` stand for."""
+        inside = "builtins" if container == "builtins" else container.removesuffix(".__dict__")
+        if container != "sys.modules" and inside == container != "builtins":
+            return ""
+        value = self.value(key)
+        return "" if not value else value if container == "sys.modules" else f"{inside}.{value}"
+
+    def _of_call(self, node: Node) -> str:
+        """What `getattr(a, "b")`, `vars(a)`, `attrgetter("b")(a)` and `import_module("a")` stand for."""
+        function = node.child_by_field_name("function")
+        is_nested = function is not None and function.type == "call"
+        if function is None or not (is_nested or self._plain(function) in _STAND):
+            return ""
+        call = _call(node)
+        if is_nested:
+            getter = _call(call.function)
+            taken = self.value(getter.argument(0)) if self._plain(getter.function) == "attrgetter" else None
+            inside = self.name(call.argument(0)) if taken else ""
+            return f"{inside}.{taken}" if inside else ""
+        called = self._plain(function)
+        if called in ("getattr", "vars"):
+            inside = self.name(call.argument(0)) if self.name(call.function) == f"builtins.{called}" else ""
+            attribute = "__dict__" if called == "vars" else self.value(call.argument(1))
+            return f"{inside}.{attribute}" if inside and attribute else ""
+        if not self.imports(call):
+            return ""
+        name = self.import_of(call) or ""
+        is_top = called == "__import__" and call.argument(3, "fromlist") is None
+        return name.partition(".")[0] if is_top else name
 
 
-def _call(function: Node) -> Call:
-    """Of the last name of what is called."""
-    outer = function.parent
-    if outer is not None and outer.type == "attribute":
-        function, outer = outer, outer.parent
-    assert outer is not None
-    arguments = outer.child_by_field_name("arguments")
+def is_import(name: str) -> bool:
+    """Whether the name of one of IMPORTS, FILES, `exec` or `eval` is whole that of what is meant."""
+    return name.partition(".")[0] in _ORIGINS or name.rpartition(".")[2] in _ANY_ORIGIN
+
+
+def _call(node: Node) -> Call:
+    """Of a call's node."""
+    function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+    assert function is not None
     positional: list[Node] = []
     keywords: dict[str, Node] = {}
     for each in arguments.named_children if arguments is not None and arguments.type == "argument_list" else ():
@@ -447,25 +535,12 @@ def _call(function: Node) -> Call:
                 keywords[name.text.decode()] = value
         elif each.type != "comment":
             positional.append(each)
-    return Call(outer, function, tuple(positional), keywords)
-
-
-def _last(function: Node) -> Node:
-    attribute = function.child_by_field_name("attribute") if function.type == "attribute" else None
-    return function if attribute is None else attribute
+    return Call(node, function, tuple(positional), keywords)
 
 
 def _is_sum(node: Node) -> bool:
     operator = node.child_by_field_name("operator") if node.type == "binary_operator" else None
     return operator is not None and operator.type == "+"
-
-
-def _functions_around(node: Node) -> Iterator[Node]:
-    outer = node.parent
-    while outer is not None:
-        if outer.type in ("function_definition", "lambda"):
-            yield outer
-        outer = outer.parent
 
 
 def _strings(node: Node) -> Iterator[Node]:

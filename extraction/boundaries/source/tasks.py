@@ -9,7 +9,9 @@ from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import HOLE, Code
 
 _CALLS = ("send_task", "signature", "subtask", "Signature")
-_KEYWORDS = {"task", "link", "link_error"}
+_LINKS = {"link", "link_error"}
+_LINKED = {*_CALLS, "apply_async", "set", "retry", "clone", "s", "si"}
+"""Calls of Celery's that take a link; `Button(link="payments.html")` is none."""
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
@@ -26,9 +28,14 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for text in code.texts:
         if text.node.start_byte in code.taken or "." not in text.value:
             continue
-        if (other := _owner(code, neighbours, text.node)) and code.keyword(text.node) in _KEYWORDS:
+        if (other := _owner(code, neighbours, text.node)) and _is_task(code, text.node):
             code.take(text.node)
             yield Found("E214", other, f"names the task {code.shown(text.node)}", code.line(text.node))
+
+
+def _is_task(code: Code, node: Node) -> bool:
+    keyword, within = code.keyword(node), code.around(node)
+    return keyword == "task" or (keyword in _LINKS and within is not None and code.called(within) in _LINKED)
 
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:

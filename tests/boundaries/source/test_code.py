@@ -34,6 +34,15 @@ from tests.boundaries.source.looking import Look, codes
         'import runpy\nrunpy.run_module("shop.payments.service")',
         'from importlib.util import find_spec\nfind_spec("shop.payments")',
         'import pkgutil\npkgutil.resolve_name("shop.payments.models:Payment")',
+        'import importlib\nload = importlib.import_module\nload("shop.payments")',
+        'from importlib import import_module\nload = None\nload = import_module\nload("shop.payments")',
+        'from importlib import import_module\n(load := import_module)("shop.payments")',
+        'import importlib\nload, most = importlib.import_module, 1\nload("shop.payments")',
+        'import importlib\ngetattr(importlib, "import_" "module")("shop.payments")',
+        '__builtins__["__import__"]("shop.payments")',
+        'import builtins\nvars(builtins)["__import__"]("shop.payments")',
+        'import sys\nloaded = sys.modules\nloaded["shop.payments"]',
+        'import sys\ngetattr(sys, "modules")["shop.payments"]',
     ],
 )
 def test_an_import_by_name_is_found(look: Look, source: str) -> None:
@@ -56,6 +65,9 @@ def test_an_import_by_name_is_found(look: Look, source: str) -> None:
         "import sys\nsys.modules[type(self).__module__]",
         "self.import_module(name)",
         "def import_module(name): ...\n\n\nimport_module(name)",
+        "def f(import_module):\n    import_module(name)",
+        'import builtins\nvars(builtins)["len"](name)',
+        "from importlib.util import find_spec\nhas = find_spec\nhas(name)",
     ],
 )
 def test_an_import_of_its_own_is_none(look: Look, source: str) -> None:
@@ -78,6 +90,19 @@ def test_an_import_of_its_own_is_none(look: Look, source: str) -> None:
         "import builtins\nbuiltins.exec(text)",
         "import sys\nsys.modules[name]",
         "from importlib import *\nimport_module(name)",
+        'for name in ("payments",):\n    import_module(f"shop.{name}.models")',
+        "import importlib\nload = importlib.import_module\nload(name)",
+        "run = exec\nrun(text)",
+        "code = compile(text, '', 'exec')",
+        "exec(compile(text, '', 'exec'))",
+        'import builtins\ngetattr(builtins, "exec")(text)',
+        "from importlib.machinery import SourceFileLoader\nSourceFileLoader('x', str(path)).load_module()",
+        "import runpy\nrunpy.run_path(path)",
+        "from importlib import import_module\nload = partial(import_module, package='shop')",
+        "from importlib import import_module\nlist(map(import_module, names))",
+        "from importlib import import_module\nself.load = import_module",
+        "def f(run=exec):\n    run(text)",
+        "def f():\n    run = exec\n    return run",
     ],
 )
 def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
@@ -89,11 +114,18 @@ def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:
     "source",
     [
         "model.eval()",
+        "from geo import locate\nlocate(point)",
+        "import importlib\nimport_module = importlib.import_module\nimport_module('json')",
+        "from geo import locate\nlist(map(locate, points))",
         "from numexpr import eval\neval(text)",
         "def exec(text): ...\n\n\nexec(text)",
         "def f(eval):\n    eval(1)",
         "session.exec(query)",
         "text = 'exec(x)'",
+        "def f(run, eval=None):\n    run(eval, exec=1)",
+        "re.compile(text)",
+        '@patch.object(importlib, "import_module")\ndef test(): ...',
+        "from django.conf import settings\nfrom x import import_string\nlist(map(import_string, settings.PLUGINS))",
         "from django.conf import settings\nimport_string(settings.ORDERS_BACKEND)",
         'from django.conf import settings\nimport_string(settings.ORDERS["backend"])',
         'from django.conf import settings\nimport_string(settings.ORDERS.get("backend") or DEFAULT)\nDEFAULT = "a.b"',
@@ -161,6 +193,11 @@ def test_a_string_that_only_looks_like_another_module_is_none(look: Look, source
         ('pkg = import_module("shop")\npkg.payments.models', "reaches pkg.payments.models"),
         ('__import__("shop.orders").payments', 'reaches __import__("shop.orders").payments'),
         ('import sys\nsys.modules["shop"].payments', 'reaches sys.modules["shop"].payments'),
+        ("import shop\ns = shop\ns.payments.models", "reaches s.payments.models"),
+        ("pkg, most = import_module('shop'), 1\npkg.payments", "reaches pkg.payments"),
+        ('import shop\nshop.__dict__["payments"].models', 'reaches shop.__dict__["payments"].models'),
+        ('import shop\nvars(shop)["payments"]', 'reaches vars(shop)["payments"]'),
+        ('import shop\nattrgetter("payments.models")(shop)', 'calls attrgetter("payments.models")(shop)'),
     ],
 )
 def test_another_module_through_its_parent_package_is_found(look: Look, source: str, what: str) -> None:
@@ -177,6 +214,8 @@ def test_another_module_through_its_parent_package_is_found(look: Look, source: 
         "shop.payments.models",
         "import shop\nself.shop.payments",
         "import shop\nf(shop=1, payments=2)",
+        "import shop\ndef f(shop):\n    shop.payments",
+        "import shop\nvars(shop)[name]",
     ],
 )
 def test_a_chain_that_does_not_leave_the_module_is_none(look: Look, source: str) -> None:
@@ -206,6 +245,20 @@ def test_a_chain_that_does_not_leave_the_module_is_none(look: Look, source: str)
             'calls ContentType.objects.get(app_label="payments", model="payment")',
         ),
         ('class P:\n    class Meta:\n        app_label = "payments"', 'says app_label = "payments"'),
+        (
+            'def forward(registry, schema_editor):\n    registry.get_model("payments", "Gone")',
+            'calls registry.get_model("payments", "Gone")',
+        ),
+        (
+            'def f(models):\n    models.get_model("payments", "Payment")',
+            'calls models.get_model("payments", "Payment")',
+        ),
+        (
+            '[m for m in apps.get_models() if m._meta.label == "payments.Payment"]',
+            'compares m._meta.label == "payments.Payment"',
+        ),
+        ('if model._meta.app_label in ("payments", "x"): ...', 'compares model._meta.app_label in ("payments", "x")'),
+        ('resolve("payments.Payment")', 'calls resolve("payments.Payment")'),
     ],
 )
 def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) -> None:
@@ -220,6 +273,15 @@ def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) 
         "apps.get_model(label)",
         'apps.get_model("auth", "User")',
         'ForeignKey("payments.Payment", CASCADE)',
+        'ManyToManyField(to="payments.Payment")',
+        'ml.get_model("payments")',
+        'self.get_model("payments", "small")',
+        'all_models = {}\nall_models["payments"]',
+        'log.info("payments.Payment")',
+        'cast("payments.Payment", row)',
+        'raise LookupError("payments.Payment")',
+        'hear("payments.payment_captured.v1")',
+        'if field.label == "payments": ...',
     ],
 )
 def test_a_model_of_its_own_or_of_no_module_is_none(look: Look, source: str) -> None:

@@ -119,6 +119,12 @@ def test_a_permission_of_its_own_is_none(look: Look, source: str) -> None:
             'calls getattr(settings, "PAYMENTS_URL", None)',
         ),
         ("def test(settings):\n    settings.PAYMENT_URL = 1", "uses settings.PAYMENT_URL"),
+        (
+            "from django.conf import settings\nasync def test(settings):\n    settings.PAYMENT_URL = 1",
+            "uses settings.PAYMENT_URL",
+        ),
+        ("@pytest.fixture\ndef url(settings):\n    settings.PAYMENT_URL = 1", "uses settings.PAYMENT_URL"),
+        ("from django.conf import settings\nmine = settings\nmine.PAYMENT_URL", "uses mine.PAYMENT_URL"),
         ("@override_settings(PAYMENT_URL=1)\ndef test(): ...", "sets PAYMENT_URL"),
         ("from shop import settings as s\ns.PAYMENT_URL", "uses s.PAYMENT_URL"),
         ("from shop.settings import PAYMENT_URL", "imports PAYMENT_URL from shop.settings"),
@@ -153,6 +159,11 @@ def test_a_variable_of_another_module_is_a_setting_of_it(look: Look, source: str
         'getattr(order, "PAYMENT_DUE")',
         "f(PAYMENT_URL=1)",
         "# settings.PAYMENTS_URL",
+        "def f(settings):\n    settings.PAYMENT_URL",
+        "from django.conf import settings\ndef f(settings):\n    settings.PAYMENT_URL",
+        "settings = Settings()\nsettings.PAYMENT_URL",
+        "with changed() as settings:\n    settings.PAYMENT_URL",
+        "for settings in all_of_them:\n    settings.PAYMENT_URL",
     ],
 )
 def test_a_setting_of_its_own_is_none(look: Look, source: str) -> None:
@@ -194,6 +205,9 @@ def test_what_begins_with_the_longer_of_two_names_is_not_the_shorter_ones(tmp_pa
         f'{CACHE}PREFIX = "payments"\ncache.get(f"{{PREFIX}}:{{id}}")',
         f'{CACHE}def _key(id):\n    return f"payments:{{id}}"\n\n\ncache.get(_key(1))',
         f'{CACHE}cache.get_many(["orders:1", "payments:1"])',
+        f'{CACHE}shared = cache\nshared.get("payments:1")',
+        f'{CACHE}def f():\n    store = get_cache("x")\n    store.get("payments:1")',
+        'def f(cache):\n    cache.get("payments:1")',
         f'{CACHE}cache.set_many({{"payments:1": 1}})',
         'from django.core.cache import caches\ncaches["payments"].get("x")',
         'from django.core.cache import caches\nc = caches["default"]\nc.get("payments:1")',
@@ -212,6 +226,11 @@ def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None
         f'{CACHE}cache.get("paymentsx:1")',
         f"{CACHE}cache.get(key)",
         f'{CACHE}request.headers.get("payments:1")',
+        'cache = {}\ncache.get("payments:1")',
+        f'{CACHE}def f():\n    cache = {{}}\n    cache.get("payments:1")',
+        'class A:\n    def f(self):\n        self.cache = {}\n    def g(self):\n        self.cache.get("payments:1")',
+        'def f(cache: dict[str, int]):\n    cache.get("payments:1")',
+        'cache = LRUCache(9)\ncache.get("payments:1")',
         'from django.core.cache import caches\ncaches["orders"]',
     ],
 )
@@ -239,7 +258,13 @@ def test_a_task_of_another_module_is_found(look: Look, source: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ['app.send_task("orders.place")', 'app.send_task("celery.ping")', "app.send_task(name)", "inspect.signature(f)"],
+    [
+        'app.send_task("orders.place")',
+        'app.send_task("celery.ping")',
+        "app.send_task(name)",
+        "inspect.signature(f)",
+        'Button(link="payments.html")',
+    ],
 )
 def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
     assert not look(source)

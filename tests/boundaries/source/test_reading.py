@@ -91,7 +91,10 @@ def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
     circle = "A = B + 'x'\nB = A + 'y'\n\n\ndef fib(n):\n    return fib(n - 1) + fib(n - 2)\n\n\nimport_module(A)\n"
     deep = " + ".join(["'x'"] * 3000)
     nested = "(" * 300 + "'x'" + ")" * 300
-    source = f"{circle}import_module(fib(3))\nx = {deep}\nimport_module({deep})\ny = {nested}\n{BREACH}\n"
+    climbs = "def up(node):\n" + "    node = node.parent\n" * 30 + "    node()\n"
+    calls = "a = b(a)(a)\n" * 30 + f"f{'()' * 3000}\n"
+    source = f"{circle}import_module(fib(3))\nx = {deep}\nimport_module({deep})\ny = {nested}\n"
+    source += f"z{'.z' * 3000} = z\n{climbs}{calls}{BREACH}\n"
     found = [each.code for each in look(source) if each.other]
     assert found == ["boundaries.E201"]
 
