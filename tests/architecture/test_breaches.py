@@ -147,11 +147,28 @@ def test_the_catalogue_has_each_number_once_and_variants_behind_it() -> None:
     assert {breach.number for breach in CATALOGUE} == {breach.number for breach in FIRST}
 
 
+def rows_of_page() -> list[list[str]]:
+    """Of the table in docs/breaches.md: label, title, who catches it, import-linter, tach."""
+    lines = re.findall(r"^\| (\d+[a-z]? \| .*) \|$", (ROOT / "docs/breaches.md").read_text(), re.MULTILINE)
+    return [[cell.replace("\\|", "|") for cell in re.split(r" (?<!\\)\| ", line)] for line in lines]
+
+
 def test_the_page_lists_what_the_catalogue_has() -> None:
-    rows = re.findall(r"^\| (\d+[a-z]?) \| (.*?) \|", (ROOT / "docs/breaches.md").read_text(), re.MULTILINE)
-    assert [(label, title.replace("\\|", "|").replace("`", "")) for label, title in rows] == [
-        (breach.label, breach.title) for breach in CATALOGUE
-    ]
+    listed = [(label, title.replace("`", "")) for label, title, *_ in rows_of_page()]
+    assert listed == [(breach.label, breach.title) for breach in CATALOGUE]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_the_page_says_who_catches_what(told: dict[str, dict[str, Any]]) -> None:
+    said = {label: caught for label, _, *caught in rows_of_page()}
+    assert said == {
+        label: [
+            f"{each['caught_by']} {each['code'].rpartition('.')[2]}",
+            *("yes" if each[tool] else "–" for tool in TOOLS),
+        ]
+        for label, each in told.items()
+    }
 
 
 def test_every_page_says_the_same_number_of_breaches() -> None:

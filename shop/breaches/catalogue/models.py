@@ -164,6 +164,31 @@ def note_payment(instance: Any, **_: Any) -> None:
         ),
     ),
     Breach(
+        label="20b",
+        title="signal receiver on whatever has an order's id",
+        changes=(
+            Replace(
+                "modules/orders/handlers.py",
+                "from contracts.inventory import",
+                "from typing import Any\n\n"
+                "from django.apps import apps\nfrom django.db.models.signals import post_save\n\n"
+                "from contracts.inventory import",
+            ),
+            Append(
+                "modules/orders/handlers.py",
+                """\
+def note_change(instance: Any, **_: Any) -> None:
+    order_note(order_id=instance.order_id, what=f"{type(instance).__name__}_{instance.state}")
+
+
+for model in apps.get_models():
+    if hasattr(model, "order_id") and hasattr(model, "state"):
+        post_save.connect(note_change, sender=model)
+""",
+            ),
+        ),
+    ),
+    Breach(
         label="21",
         title="reverse accessor order.payment_set",
         changes=(
