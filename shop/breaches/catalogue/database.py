@@ -216,4 +216,14 @@ def order_session() -> None:
         changes=(_migration("without_lines", "DROP TABLE orders_orderline CASCADE"),),
         other="",
     ),
+    Breach(
+        label="38e",
+        title="function of nobody's schema that runs as its owner",
+        administrator=(
+            "CREATE SCHEMA reports;\n"
+            "GRANT USAGE ON SCHEMA reports TO {orders};\n"
+            "CREATE FUNCTION reports.paid() RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER\n"
+            "  AS $$ SELECT order_id FROM payments.payments_payment WHERE state = $c$captured$c$ $$;\n"
+        ),
+    ),
 )
