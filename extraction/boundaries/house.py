@@ -33,7 +33,7 @@ class House:
     """Where a reader keeps what it read, for the next time; none: nowhere."""
     user_model: str = ""
     """Of accounts: `auth.User`; empty where that is not known."""
-    known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    known: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What one layer has read and another wants too; a house is of one run."""
 
     def member(self, name: str) -> Member:
