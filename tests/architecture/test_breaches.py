@@ -113,7 +113,7 @@ def test_a_rule_that_could_be_left_out_ends_with_status_1(monkeypatch: pytest.Mo
 @pytest.fixture
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test takes away is there for the next."""
-    for owner, name in ((source, "RULES"), (guards, "_report"), *without.READERS.values()):
+    for owner, name in ((source, "RULES"), (source, "OF_HELPERS"), (guards, "_report"), *without.READERS.values()):
         monkeypatch.setattr(owner, name, getattr(owner, name))
 
 
