@@ -24,6 +24,8 @@ def _refuse_while_on_its_way(using: str, plan: list[tuple[Any, bool]], **_: Any)
     from extraction.placement.database import DDL_SETTING, Objects
     from extraction.project import modules
 
+    if connections[using].vendor != "postgresql":
+        return
     labels = {migration.app_label for migration, _ in plan}
     changed = {config.name for config in apps.get_app_configs() if config.label in labels}
     for module in modules().values():
@@ -42,10 +44,12 @@ def _refuse_while_on_its_way(using: str, plan: list[tuple[Any, bool]], **_: Any)
 
 
 def _place_modules(using: str, **_: Any) -> None:
-    """Give each module of this database its placement row, unless it has one."""
+    """Give each module of this database its placement row, unless it has one. Nothing leaves what is no PostgreSQL."""
     from extraction.placement.database import Objects
     from extraction.project import modules, unit
 
+    if connections[using].vendor != "postgresql":
+        return
     for module in modules().values():
         if module.alias == using:
             with connections[using].cursor() as cursor:

@@ -95,10 +95,12 @@ def modules() -> dict[str, Module]:
 @of_setting
 @cache
 def tables(module: str) -> tuple[str, ...]:
-    """The module's tables, where others share its schema; none where it has one to itself. Needs the app registry."""
+    """The module's tables, where others share its schema: of one that has none its placement alone, for no table at all
+    means every one. None where it has a schema to itself. Needs the app registry."""
     of = modules()[module]
     sharing = [other for other in modules().values() if (other.alias, other.schema) == (of.alias, of.schema)]
-    return model_tables(module) if of.schema == "public" or len(sharing) > 1 else ()
+    is_shared = of.schema == "public" or len(sharing) > 1
+    return (model_tables(module) or (f"{module}_placement",)) if is_shared else ()
 
 
 @of_setting

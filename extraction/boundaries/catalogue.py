@@ -92,4 +92,9 @@ def offers() -> dict[str, Offer]:
             f'EXTRACTION["offers"]: {error}; it is the dotted path of a function that returns an Offer by module'
         ) from error
     found: dict[str, Offer] = tell()
+    if not isinstance(found, dict) or not all(isinstance(each, Offer) for each in found.values()):
+        raise ImproperlyConfigured(
+            f'EXTRACTION["offers"]: {path} returns {found!r:.100}; it returns a dictionary with an Offer of '
+            "extraction.boundaries.catalogue for each module"
+        )
     return found

@@ -25,6 +25,12 @@ FOUND, WRONG_USE, UNREAD = 1, 2, 141
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+ALONE = (
+    "One module alone is declared, and what reaches into it from code of no module is no finding: declare the others "
+    'too, in "modules" of EXTRACTION or with --modules.'
+)
+
+
 class WrongUse(Exception):
     """The run cannot begin as it was asked for; the message says what to type."""
 
@@ -79,23 +85,27 @@ def carry_out(
     if any(one.findings for one in looked):
         offered = offers()
         looked = [with_ways_out(one, offered) for one in looked]
+    blind = [one.layer for one in looked if one.skipped] if options["strict"] else []
     notes = [f"{package} stands elsewhere than {house.root}: its files are not read." for package in away(house)]
-    held = None
+    if len(house.members) == 1:
+        notes.append(ALONE)
+    held, failures = None, list[str]()
     if accepted is not None:
         held = baseline.hold(accepted, looked, modules)
         if options["update_baseline"]:
             held, told = _kept(held, looked, modules, options["baseline"])
             notes += told
-        notes += _advice(held, options["baseline"], typed)
+        failures += _advice(held, options["baseline"], typed)
+    if blind:
+        failures.append(f"Failed, for --strict: {', '.join(blind)} could not look.")
     if options["format"] == "json":
-        write(report.as_json(house, looked, held, notes))
+        write(report.as_json(house, looked, held, notes, failures))
     else:
         form = report.github if options["format"] == "github" else report.text
-        for line in form(house, looked, held, notes):
+        for line in form(house, looked, held, notes, failures):
             write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], line))  # a name of a file may have any
     wrong = any(one.findings for one in looked) if held is None else held.new or held.gone
-    skipped = options["strict"] and any(one.skipped for one in looked)
-    return FOUND if wrong or skipped else 0
+    return FOUND if wrong or blind else 0
 
 
 def _accepted(options: Mapping[str, Any], modules: frozenset[str], typed: str) -> Baseline | None:
@@ -137,9 +147,11 @@ def _advice(held: Held, file: Path, typed: str) -> list[str]:
     if not held.gone:
         return []
     number = sum(held.gone.values())
-    return [
+    it = "it" if number == 1 else "them"
+    told = [
         f"{number} of the baseline no longer occur{'s' * (number == 1)}:",
         *(f"    {line}" for line in report.listed(held.gone)),
-        f"    Take {'it' if number == 1 else 'them'} out, so that {'it' if number == 1 else 'they'} cannot come back: "
+        f"    Take {it} out, so that {'it' if number == 1 else 'they'} cannot come back: "
         f"{typed} --baseline {file} --update-baseline",
     ]
+    return ["\n".join(told)]

@@ -22,9 +22,11 @@ MOST_WAYS = 10
 """Of ways_in, in the text."""
 
 
-def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str]) -> Iterator[str]:
+def text(
+    house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str], failures: Sequence[str]
+) -> Iterator[str]:
     """Each finding with the question, the way out and where to read on; then counts, times, what was skipped."""
-    shown = _shown(looked, held)
+    shown, has_docs = _shown(looked, held), (house.root / DOCS).is_file()
     for finding in shown:
         first, *further = finding.what.splitlines() or [""]
         yield " ".join(filter(None, (finding.place or "-", finding.code, _between(finding), first)))
@@ -34,7 +36,7 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
             yield f"    {question}"
         if finding.instead:
             yield f"    {'If it should' if question else 'Instead'}: {finding.instead}"
-        if finding.code in CODES:
+        if finding.code in CODES and has_docs:
             yield f"    {anchor(finding.code)}"
         yield ""
     for code, count in sorted(Counter(each.code for each in shown).items()):
@@ -56,11 +58,14 @@ def text(house: House, looked: Sequence[Looked], held: Held | None, notes: Seque
             yield f"{'':{width}}  skipped: {one.skipped}"
         if one.unseen:
             yield f"{'':{width}}  not seen: {one.unseen}"
-    yield from notes
+    for note in (*notes, *failures):
+        yield from note.splitlines()
     yield _sum(looked, held)
 
 
-def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str]) -> str:
+def as_json(
+    house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str], failures: Sequence[str]
+) -> str:
     """One object: `version`, `findings` (a list), `ways_in`, `layers`, `gone` (entries of the baseline), `accepted`,
     `notes`."""
     return json.dumps(
@@ -88,13 +93,15 @@ def as_json(house: House, looked: Sequence[Looked], held: Held | None, notes: Se
                 }
                 for one in looked
             ],
-            "notes": list(notes),
+            "notes": [*notes, *failures],
         },
         indent=1,
     )
 
 
-def github(house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str]) -> Iterator[str]:
+def github(
+    house: House, looked: Sequence[Looked], held: Held | None, notes: Sequence[str], failures: Sequence[str]
+) -> Iterator[str]:
     """Workflow commands, which GitHub shows beside the lines; paths are from the current directory."""
     for finding in _shown(looked, held):
         where = {}
@@ -111,6 +118,8 @@ def github(house: House, looked: Sequence[Looked], held: Held | None, notes: Seq
             yield f"::notice title=boundaries::{_data(f'{one.layer} does not see: {one.unseen}')}"
     for note in notes:
         yield f"::notice title=boundaries::{_data(note)}"
+    for failure in failures:
+        yield f"::error title=boundaries::{_data(failure)}"
     yield _sum(looked, held)
 
 

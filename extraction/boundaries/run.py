@@ -119,7 +119,9 @@ def _layer(path: str) -> Layer:
         try:
             found: Layer = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
-            raise Skipped(f'{error.name} is not installed; it comes with the extra "boundaries"') from error
+            raise Skipped(
+                f"{error.name} is not installed. Type: pip install import-linter tree-sitter tree-sitter-python"
+            ) from error
         return found(house)
 
     return layer

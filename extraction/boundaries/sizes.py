@@ -34,6 +34,8 @@ def sizes_of(module: project.Module) -> tuple[Size, ...]:
     if connection.vendor != "postgresql":
         raise Unread(f"alias {module.alias!r} is no PostgreSQL ({connection.vendor})")
     only = list(project.tables(module.name))
+    if only and not project.model_tables(module.name):
+        return ()
     try:
         connection.ensure_connection()
         # Rolled back, for what was set would outlive a savepoint.

@@ -172,6 +172,18 @@ def test_a_project_says_whether_its_edges_stop_it(street: Street, edges: str, st
     assert says in done.stderr + done.stdout
 
 
+def test_what_django_silences_the_layer_does_not_tell(street: Street) -> None:
+    settings = street.folder / "settings.py"
+    kept = settings.read_text()
+    settings.write_text(f'{kept}\nSILENCED_SYSTEM_CHECKS = ["boundaries.E301"]\n')
+    try:
+        found = {each["code"] for each in street.findings()}
+    finally:
+        settings.write_text(kept)
+    assert "boundaries.E302" in found
+    assert "boundaries.E301" not in found
+
+
 def test_a_word_that_is_none_of_these_is_refused(street: Street) -> None:
     done = street.python("-m", "django", "check", "--tag", "boundaries", EDGES="loud")
     assert "EXTRACTION[\"boundaries\"] is 'loud'; it takes error, warning, off" in done.stderr

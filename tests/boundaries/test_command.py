@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import yaml
 from django.core.checks import CheckMessage, Error, Info
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command, load_command_class
 from pytest_django import Settings
 
 from extraction.boundaries.__main__ import main
-from extraction.boundaries.catalogue import Call, Event, Offer
+from extraction.boundaries.catalogue import Call, Event, Offer, offers
 from extraction.boundaries.command import FOUND, UNREAD, WRONG_USE, carry_out
 from extraction.boundaries.findings import Finding, Layer, Partly, Skipped
 from extraction.boundaries.house import House
-from extraction.boundaries.source import fixtures, templates
 from tests.boundaries.conftest import MODULES, Checkout
 from tests.embedded import unembedded
 
@@ -65,7 +65,7 @@ def one(**more: Any) -> Finding:
 
 
 def test_a_finding_asks_first_whether_the_module_should_know_the_other_at_all(checkout: Checkout) -> None:
-    checkout.write(BREACH)
+    checkout.write(BREACH | {"docs/boundaries.md": ""})
     status, said = typed(checkout)
     assert status == FOUND
     assert said.startswith(
@@ -209,6 +209,32 @@ def test_a_layer_that_could_not_look_says_why_and_fails_only_a_strict_run(checko
     assert carried_out(checkout, {"imports": lambda _: [], "database": silent}, strict=True)[0] == FOUND
     status, said = carried_out(checkout, {"database": unreachable})
     assert (status, "no server answers at payments" in said) == (FOUND, True), "what it found before stays"
+
+
+def test_a_run_that_only_strict_fails_says_so(checkout: Checkout) -> None:
+    def away(house: House) -> list[Finding]:
+        raise Skipped("no server")
+
+    for form, line in (("text", "Failed"), ("github", "::error title=boundaries::Failed")):
+        _, said = carried_out(checkout, {"database": away}, strict=True, format=form)
+        assert f"{line}, for --strict: database could not look." in said
+
+
+def test_a_module_that_is_alone_is_told_that_nothing_is_compared(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(checkout.root), "--modules", "payments=modules.payments"]) == 0
+    assert "One module alone is declared" in capsys.readouterr().out
+
+
+def test_offers_of_another_shape_are_refused(settings: Settings) -> None:
+    settings.EXTRACTION = settings.EXTRACTION | {"offers": "tests.boundaries.test_command.no_offers"}
+    with pytest.raises(ImproperlyConfigured, match=r"returns .* it returns a dictionary with an Offer"):
+        offers()
+
+
+def no_offers() -> dict[str, list[str]]:
+    return {"payments": ["x"]}
 
 
 def test_what_a_layer_can_never_see_is_said_and_it_has_looked_all_the_same(checkout: Checkout, tmp_path: Path) -> None:
@@ -439,6 +465,4 @@ def test_the_pre_commit_hook_types_a_command_that_there_is() -> None:
     python, manage, command, *words = shlex.split(hook["entry"])
     assert (python, manage, hook["pass_filenames"]) == ("python", "manage.py", False)
     load_command_class("extraction", command).create_parser(manage, command).parse_args(words)
-    for suffix in (".py", ".sql", *templates.SUFFIXES, *fixtures.SUFFIXES):
-        assert re.search(hook["files"], f"modules/orders/templates/a{suffix}"), suffix
-    assert not re.search(hook["files"], "docs/boundaries.md")
+    assert hook["always_run"], "what is deleted may be an entry of the baseline"
