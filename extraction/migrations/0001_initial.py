@@ -1,7 +1,20 @@
 from pathlib import Path
+from typing import Any
 
 import django.db.models.deletion
 from django.db import migrations, models
+
+
+class OnPostgreSQL(migrations.RunSQL):
+    """A project may develop on another database, from which nothing is extracted."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_forwards(app_label, schema_editor, *states)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_backwards(app_label, schema_editor, *states)
 
 
 class Migration(migrations.Migration):
@@ -72,7 +85,7 @@ class Migration(migrations.Migration):
                 "ordering": ["id"],
             },
         ),
-        migrations.RunSQL(
+        OnPostgreSQL(
             Path(__file__).with_name("append_only.sql").read_text(),
             "drop trigger append_only on extraction_record; drop trigger append_only_all on extraction_record;"
             " drop function extraction_append_only();",

@@ -49,3 +49,27 @@ def test_the_site_needs_django_and_psycopg_alone() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "placement not read module='50 %s'"
+
+
+ON_SQLITE = """
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "extraction"],
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {file!r}}}}},
+    EXTRACTION={{
+        "modules": {{"types": {{"apps": ["django.contrib.contenttypes"], "database": "default", "schema": "public"}}}}
+    }},
+)
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.contrib.contenttypes.models import ContentType
+assert ContentType.objects.count() == 4
+"""
+
+
+def test_a_project_may_develop_on_sqlite(tmp_path: Path) -> None:
+    program = ON_SQLITE.format(file=str(tmp_path / "db.sqlite"))
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
