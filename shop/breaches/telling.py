@@ -1,5 +1,6 @@
 """What became of the breaches: as text for a reader, as objects for a program."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -77,8 +78,12 @@ def to_prove(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _why_none(proof: Proof) -> str:
-    told = (f"{each.breach.label}: {each.error or f'caught by {_list(each)}'}" for each in proof.tried)
-    return "\n".join(told) or "it catches nothing that no other rule catches"
+    return "\n".join(map(_why, proof.tried)) or "it catches nothing that no other rule catches"
+
+
+def _why(tried: Outcome) -> str:
+    how = f"could not be tried: {_about(tried.error)}" if tried.error else f"caught by {_list(tried)}"
+    return f"{tried.breach.label}: {how}"
 
 
 def message(finding: Finding, house: House) -> str:
@@ -131,6 +136,11 @@ def _object(outcome: Outcome, house: House) -> dict[str, Any]:
 
 def _list(outcome: Outcome) -> str:
     return ", ".join(_codes(outcome.catches))
+
+
+def _about(error: str) -> str:
+    """The line of a traceback that names the exception."""
+    return next((line for line in reversed(error.splitlines()) if re.match(r"[\w.]+: ", line)), error)
 
 
 def _codes(catches: Iterable[Finding]) -> list[str]:
