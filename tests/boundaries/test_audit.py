@@ -442,6 +442,19 @@ def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written
             "",
             "logs in as orders, a member of pg_read_all_data, which goes over every wall",
         ),
+        *(
+            (
+                [f"alter role {{group}} {attribute}", "grant {group} to {of_orders}"],
+                "",
+                f'logs in as orders, a member of "group", which {is_more}',
+            )
+            for attribute, is_more in (
+                ("superuser", "goes over every wall"),
+                ("bypassrls", "is BYPASSRLS"),
+                ("createrole", "is CREATEROLE"),
+                ("replication", "is REPLICATION"),
+            )
+        ),
     ],
 )
 def test_a_role_that_is_more_than_its_modules_is_found(
@@ -452,7 +465,11 @@ def test_a_role_that_is_more_than_its_modules_is_found(
 
 
 def test_a_membership_that_gives_nothing_is_let_be(town: Town) -> None:
-    town.run("grant {of_pay} to {of_orders} with inherit false, set false")
+    town.run(
+        "grant {of_pay} to {of_orders} with inherit false, set false",
+        "alter role {group} createrole",
+        "grant {group} to {of_orders} with inherit true, set false",
+    )
     assert town.said() == []
 
 
@@ -561,6 +578,25 @@ def test_in_a_schema_that_both_share_it_is_their_models_tables_that_count(town: 
     assert "the trigger t on public.orders_order, which hangs on the table public.payments_payment" in found[1][3]
     assert "by the view public.sales" in found[2][3]
     assert "sequence public.orders_order_id_seq" in found[3][3]
+
+
+@pytest.mark.parametrize("privilege", ["select", "update (id)", "truncate"])
+def test_in_a_schema_that_both_share_a_role_that_may_become_one_with_a_privilege_is_found(
+    town: Town, settings: Settings, privilege: str
+) -> None:
+    given = settings.EXTRACTION["modules"]
+    shared = {name: {**given[name], "schema": "public"} for name in ("orders", "payments")}
+    settings.EXTRACTION = {**settings.EXTRACTION, "modules": {**given, **shared}}
+    town.run(
+        "create table public.payments_payment (id int)",
+        f"grant {privilege} on public.payments_payment to {{group}}",
+        "grant {group} to {of_orders} with inherit false",
+    )
+    members = tuple(replace(member, schema="public") for member in town.house.members)
+    what = 'logs in as orders, a member of "group", and so may act as payments does'
+    assert Town(town.admin, House(town.house.root, members), town.names).said() == [
+        ("E403", "orders", "payments", what)
+    ]
 
 
 def test_modules_with_aliases_of_their_own_and_one_role_are_found(

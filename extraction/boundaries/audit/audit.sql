@@ -235,21 +235,26 @@ order by 1, 2
 
 -- name: memberships
 -- All roles that a module's own may act as, step by step, and what each is good for. Since PostgreSQL 16 a membership
--- may give neither the rights of the role, nor SET ROLE, nor the right to grant either: that is none.
+-- may give neither the rights of the role, nor SET ROLE, nor the right to grant either: that is none. An attribute is
+-- had by SET ROLE alone.
 with recursive resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool, tables text[])
 ), membership as (
-  select m.member, m.roleid from pg_auth_members m cross join lateral to_jsonb(m) j
+  select m.member, m.roleid, coalesce((j ->> 'set_option')::bool, true) or m.admin_option as sets
+  from pg_auth_members m cross join lateral to_jsonb(m) j
   where coalesce((j ->> 'inherit_option')::bool, true) or coalesce((j ->> 'set_option')::bool, true) or m.admin_option
-), reach (role, oid, path) as (
-  select r.rolname::text, m.roleid, array[g.rolname::text]
+), reach (role, oid, path, sets) as (
+  select r.rolname::text, m.roleid, array[g.rolname::text], m.sets
   from pg_roles r join membership m on m.member = r.oid join pg_roles g on g.oid = m.roleid
   where r.rolname in (select role from resident)
   union
-  select e.role, m.roleid, e.path || g.rolname::text
+  select e.role, m.roleid, e.path || g.rolname::text, e.sets and m.sets
   from reach e join membership m on m.member = e.oid join pg_roles g on g.oid = m.roleid
 )
 select e.role, g.rolname::text as group, e.path, g.rolsuper as is_super,
+       array(select a.name from (values ('BYPASSRLS', g.rolbypassrls), ('CREATEROLE', g.rolcreaterole),
+                                        ('REPLICATION', g.rolreplication)) as a (name, is_given)
+             where a.is_given and e.sets and not g.rolsuper) as attributes,
        g.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_execute_server_program', 'pg_read_server_files',
                      'pg_write_server_files') as is_wide,
        array(
@@ -263,7 +268,14 @@ select e.role, g.rolname::text as group, e.path, g.rolsuper as is_super,
                and not has_schema_privilege(e.role, n.oid, 'USAGE, CREATE'))
            or r.is_shared and exists (
              select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = r.schema and c.relname = any (r.tables) and c.relowner = g.oid))
+             cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as p (name)
+             where n.nspname = r.schema and c.relname = any (r.tables) and (
+               c.relowner = g.oid
+               or has_schema_privilege(g.oid, n.oid, 'USAGE')
+               and case when p.name in ('DELETE', 'TRUNCATE', 'TRIGGER')
+                        then has_table_privilege(g.oid, c.oid, p.name) and not has_table_privilege(e.role, c.oid, p.name)
+                        else has_any_column_privilege(g.oid, c.oid, p.name)
+                          and not has_any_column_privilege(e.role, c.oid, p.name) end)))
          order by 1) as modules
 from reach e join pg_roles g on g.oid = e.oid
 order by 1, cardinality(e.path), 2
