@@ -65,6 +65,19 @@ def database(server_url: str) -> Iterator[str]:
     drop_database(server_url, name)
 
 
+@pytest.fixture(scope="module")
+def elsewhere(server_url: str) -> Iterator[str]:
+    """Another database of the server, with the schemas of both."""
+    name = f"elsewhere_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    with psycopg.connect(with_database(server_url, name), autocommit=True) as made:
+        for schema in (ORDERS, PAYMENTS):
+            made.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+    yield name
+    drop_database(server_url, name)
+
+
 @pytest.fixture
 def town(server_url: str, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     roles = {"of_orders": f"{database} orders", "of_pay": f"{database} pay", "group": f'{database} "group"'}
@@ -373,10 +386,10 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
 
 
 def test_a_module_that_lives_in_another_database_is_lent_nothing_where_it_may_not_connect(
-    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, server_url: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = connections.settings["town_orders"]["USER"]
-    monkeypatch.setitem(connections.settings, "town_orders", _database(server_url, "postgres", role))
+    monkeypatch.setitem(connections.settings, "town_orders", _database(server_url, elsewhere, role))
     town.run("drop schema {orders} cascade", DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'")
     assert [said[:3] for said in town.said()] == [("E402", "orders", "payments")]
     here = sql.Identifier(town.admin.info.dbname)
@@ -388,10 +401,10 @@ def test_a_module_that_lives_in_another_database_is_lent_nothing_where_it_may_no
 
 
 def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
-    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, server_url: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = connections.settings["town_pay"]["USER"]
-    monkeypatch.setitem(connections.settings, "town_pay", _database(server_url, "postgres", role))
+    monkeypatch.setitem(connections.settings, "town_pay", _database(server_url, elsewhere, role))
     town.run(
         "drop schema {pay} cascade",
         "create foreign data wrapper none",
@@ -615,6 +628,16 @@ def test_modules_behind_one_alias_are_told_that_nothing_is_kept_apart(town: Town
     assert [each.code for each in found] == ["boundaries.E402"]
     with pytest.raises(Partly, match="roles and privileges of orders, payments: all log in by the alias 'town_orders'"):
         list(findings(house))
+
+
+def test_a_schema_that_is_not_there_is_said_where_the_module_has_tables(town: Town) -> None:
+    orders, payments = town.house.members
+    none = Member(name="none", packages=(), labels=("none",), alias="town_pay", schema="none")
+    house = House(town.house.root, (orders, replace(payments, schema="paymnets"), none))
+    _, skipped = Town(town.admin, house, town.names).audit()
+    name = town.admin.info.dbname
+    assert f"payments: no schema 'paymnets' in the database '{name}'; correct \"schema\" in EXTRACTION" in skipped
+    assert "no schema 'none'" not in skipped
 
 
 def test_a_database_that_does_not_answer_is_said_and_the_others_are_looked_at(

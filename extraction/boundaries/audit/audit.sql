@@ -10,6 +10,11 @@ from pg_catalog.pg_database d where d.datname = current_database()
 select set_config('search_path', '', true) as path, set_config('statement_timeout', %(timeout)s, true) as statement,
        set_config('lock_timeout', %(timeout)s, true) as lock
 
+-- name: absent
+select r.module, r.schema, current_database()::text as database
+from jsonb_to_recordset(%(residents)s) as r (module text, schema text)
+where r.schema not in (select nspname from pg_namespace)
+
 -- name: foreign_keys
 -- Between tables of two modules; and from a module's schema to a table of none, which cannot leave with it.
 with resident as (
