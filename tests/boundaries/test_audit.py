@@ -223,6 +223,14 @@ def test_a_key_into_a_schema_of_no_module_is_found(town: Town) -> None:
         ),
         (
             [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "create view {orders}.v as select id from public.base",
+            ],
+            "has the view orders.v, which hangs on the table {p}.child through the table public.base",
+        ),
+        (
+            [
                 "create function public.f() returns trigger language plpgsql as "
                 "$$ begin update {pay}.payment set state = 'sent'; return new; end $$",
                 'create trigger t before insert on {orders}."order" for each row execute function public.f()',
@@ -351,6 +359,43 @@ DEFINER = "create function public.f() returns bigint security definer language p
             ],
             "may use the foreign table public.copied, which stands for the table {p}.payment: orders has SELECT",
         ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "grant select on public.base to {of_orders}",
+            ],
+            "may use the table public.base, which holds the rows of the table {p}.child: orders has SELECT",
+        ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "alter table public.base owner to {of_orders}",
+            ],
+            "may use the table public.base, which holds the rows of the table {p}.child: orders has DELETE, INSERT, "
+            "SELECT, UPDATE",
+        ),
+        (
+            [
+                "create table public.parted (id int) partition by range (id)",
+                "create table public.part partition of public.parted default partition by range (id)",
+                "create table {pay}.part partition of public.part default",
+                "grant update, select (id) on public.parted to {of_orders}",
+            ],
+            "may use the table public.parted, which hangs on the table {p}.part through the table public.part: orders "
+            "has SELECT, UPDATE",
+        ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "create view public.v as select id from public.base",
+                "grant select on public.v to {of_orders}",
+            ],
+            "may use the view public.v, which hangs on the table {p}.child through the table public.base: orders has "
+            "SELECT",
+        ),
     ],
 )
 def test_what_is_nobodys_and_lends_a_role_anothers_tables_is_found(
@@ -381,6 +426,10 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
         "grant select on public.log to {of_orders}",
         "create view public.theirs as select id from {pay}.payment",
         "grant select on public.theirs to {of_pay}",
+        "create table public.base (id int)",
+        "create table {pay}.child () inherits (public.base)",
+        "create table {pay}.heir () inherits ({pay}.payment)",
+        "grant all on public.base to {of_pay}",
     )
     assert town.said() == []
 

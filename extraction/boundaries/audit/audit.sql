@@ -126,10 +126,14 @@ with resident as (
   from pg_depend d
   join thing one on one.classid = d.classid and one.objid = d.objid
   join thing other on other.classid = d.refclassid and other.objid = d.refobjid
+  left join pg_inherits parent on d.classid = 'pg_class'::regclass and parent.inhrelid = d.objid
+    and d.refclassid = 'pg_class'::regclass and parent.inhparent = d.refobjid
   where (one.headclass, one.head) <> (other.headclass, other.head)
     and (one.module <> other.module
-         or one.module is not null and other.module is null and other.passes
-         or one.module is null and one.passes and (other.module is not null or other.passes))
+         or parent.inhrelid is null
+         and (one.module is not null or one.passes)
+         and (one.module is null and other.module is not null
+              or other.module is null and (other.passes or other.head in (select inhparent from pg_inherits))))
 )
 select e.module, e.other, format('%%s/%%s', e.headclass::oid, e.head) as head,
        format('%%s/%%s', e.otherclass::oid, e.otherhead) as target,
@@ -138,6 +142,30 @@ from edge e
 cross join lateral pg_identify_object(e.classid, e.objid, 0) i
 cross join lateral pg_identify_object(e.otherclass, e.otherhead, 0) o
 cross join lateral pg_identify_object(e.headclass, e.head, 0) h
+order by 5, 6
+
+-- name: heirs
+-- Tables of no module, with each table that stands under them: whoever may read or write the parent may that too, whatever
+-- is granted on it.
+with resident as (
+  select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
+), owned as (
+  select c.oid, r.module
+  from pg_class c
+  join pg_class root on root.oid = coalesce(pg_partition_root(c.oid), c.oid)
+  join pg_namespace n on n.oid = c.relnamespace
+  join pg_namespace place on place.oid = root.relnamespace
+  left join resident r on not r.is_shared and r.schema = n.nspname
+    or r.schema = place.nspname and (not r.is_shared or root.relname = any (r.tables))
+    and n.nspname not in (select schema from resident where not is_shared)
+  where c.relkind in ('r', 'p', 'f')
+)
+select null as module, c.module as other, format('%%s/%%s', 'pg_class'::regclass::oid, i.inhparent) as head,
+       format('%%s/%%s', 'pg_class'::regclass::oid, i.inhrelid) as target, 'table ' || i.inhparent::regclass as what,
+       'table ' || i.inhrelid::regclass as "on", 'table ' || i.inhparent::regclass as through, 'all' as lends
+from pg_inherits i
+join owned p on p.oid = i.inhparent and p.module is null
+join owned c on c.oid = i.inhrelid
 order by 5, 6
 
 -- name: bodies
@@ -181,7 +209,7 @@ with resident as (
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
   left join resident r on r.schema = n.nspname and (not r.is_shared or c.relname = any (r.tables))
-  where c.relkind in ('v', 'm', 'f') or c.relkind in ('r', 'p', 'S') and r.module is not null
+  where c.relkind in ('v', 'm', 'f') or c.relkind in ('r', 'p', 'S') and (r.module is not null or c.relhassubclass)
   union all
   select r.module, n.nspname, p.proname, p.tableoid, p.oid
   from pg_proc p
@@ -196,18 +224,19 @@ where not exists (select from pg_depend d where d.classid = e.tableoid and d.obj
 
 -- name: users
 -- Of things that are no module's: who may use them, and the schema that they stand in, with others' rights than its own.
--- What a trigger calls nobody can call.
+-- What a trigger calls nobody can call. An owner's view has the owner's rights; a table above others', all of theirs.
 with asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
   join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 ), thing as (
   select c.tableoid, c.oid, c.relnamespace as space, c.relowner as owner, 'TABLE ' || c.oid::regclass as name, p.name as privilege,
-         has_table_privilege('public', c.oid, p.name) as is_public, c.relacl as acl
+         has_table_privilege('public', c.oid, p.name) as is_public, coalesce(c.relacl, acldefault('r', c.relowner)) as acl,
+         c.relhassubclass as is_parent
   from pg_class c cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)
-  where c.relkind in ('v', 'm', 'f') or p.name <> 'SELECT'
+  where c.relkind in ('v', 'm', 'f') or c.relhassubclass or p.name <> 'SELECT'
   union all
   select p.tableoid, p.oid, p.pronamespace, p.proowner, 'ROUTINE ' || p.oid::regprocedure, 'EXECUTE',
-         has_function_privilege('public', p.oid, 'EXECUTE'), coalesce(p.proacl, acldefault('f', p.proowner))
+         has_function_privilege('public', p.oid, 'EXECUTE'), coalesce(p.proacl, acldefault('f', p.proowner)), false
   from pg_proc p where p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
 ), held as (
   select a.module, a.role, format('%%s/%%s', t.tableoid, t.oid) as head, t.name, t.privilege, t.is_public,
@@ -218,7 +247,7 @@ with asker as (
            where t.tableoid = 'pg_class'::regclass and c.attrelid = t.oid and x.grantee in (0, a.oid)
              and x.privilege_type = t.privilege) as is_granted
   from asker a
-  join thing t on t.owner <> a.oid and has_schema_privilege(a.oid, t.space, 'USAGE')
+  join thing t on (t.owner <> a.oid or t.is_parent) and has_schema_privilege(a.oid, t.space, 'USAGE')
   where format('%%s/%%s', t.tableoid, t.oid) = any (%(heads)s)
     and case t.privilege when 'EXECUTE' then has_function_privilege(a.oid, t.oid, 'EXECUTE')
                          when 'DELETE' then has_table_privilege(a.oid, t.oid, 'DELETE')

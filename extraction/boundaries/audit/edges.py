@@ -23,6 +23,7 @@ _ALONE = re.compile(
 )
 _SCHEMA = re.compile(rf"{_NAME}|[^\s,]+")
 HANGS = "which hangs on the"
+_HOLDS = "which holds the rows of the"
 _SAYS = {"names": "whose text names the", "is": "which stands for the"}
 
 
@@ -51,7 +52,11 @@ Outside = Mapping[str, list[Edge]]
 
 def edges_of(database: Database) -> list[Edge]:
     """Raises psycopg.Error."""
-    return [*(Edge(**row._asdict()) for row in database.all("dependencies")), *_of_texts(database)]
+    return [
+        *(Edge(**row._asdict(), how=_HOLDS) for row in database.all("heirs")),
+        *(Edge(**row._asdict()) for row in database.all("dependencies")),
+        *_of_texts(database),
+    ]
 
 
 def outside(edges: list[Edge]) -> Outside:
