@@ -465,6 +465,40 @@ def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
     assert town.said() == [("E402", "orders", "payments", what)]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "select from (payment cross join generate_series(1, 1))",
+        "select from generate_series(1, 1) g, payment p",
+        "select from only payment",
+        "execute 'delete from payment where state = ''x'''",
+        "execute format($q$ delete from {pay}.payment where id = %s $q$, 1)",
+        "declare q text := 'select 1 from payment where id = '; begin execute q || 1; end",
+        "select nextval('{pay}.payment_id_seq')",
+        "select oid from pg_class where oid = E'{pay}.payment'::regclass",
+        "select 1 as \"it's\" from payment where state = 'it''s'",
+    ],
+)
+def test_a_function_whose_text_names_anothers_table_anywhere_a_name_may_stand_is_found(
+    town: Town, written: str
+) -> None:
+    body = sql.Literal(f"begin {written}; end".replace("{pay}", PAY)).as_string()
+    body = body.replace("{", "{{").replace("}", "}}")
+    town.run(DEFINER + " set search_path = {pay}, pg_temp as " + body)
+    ((code, module, other, what),) = town.said()
+    assert (code, module, other) == ("E402", "orders", "payments")
+    assert "whose text names the" in what
+
+
+def test_a_literal_that_only_speaks_of_anothers_table_is_let_be(town: Town) -> None:
+    town.run(
+        "create function {orders}.f() returns void language plpgsql as "
+        "$$ begin raise notice 'see {pay}.payment'; "
+        "perform pg_notify($x$ from {pay}.payment $x$, E'\\'{pay}.payment'); end $$"
+    )
+    assert town.said() == []
+
+
 @pytest.mark.parametrize("written", ["orders.ORDER", 'Orders . "order"', '"orders"."order"'])
 def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written: str) -> None:
     town.run(

@@ -174,7 +174,7 @@ order by 5, 6
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
 ), body as (
-  select r.module, p.tableoid, p.oid, p.prosrc as text, 'names' as says, case when p.prosecdef then 'all' else 'no' end as lends,
+  select r.module, p.tableoid, p.oid, p.prosrc as text, l.lanname in ('sql', 'plpgsql') as is_sql, 'names' as says, case when p.prosecdef then 'all' else 'no' end as lends,
          coalesce((select substr(s, 13) from unnest(p.proconfig) s where s like 'search\_path=%%'),
                   quote_ident(n.nspname) || ', public') as path
   from pg_proc p
@@ -184,7 +184,7 @@ with resident as (
   where p.prosrc <> ''
   union all
   select r.module, c.tableoid, c.oid, format('%%I.%%I', coalesce(o.schema, n.nspname), coalesce(o.name, c.relname)),
-         'is', 'all', ''
+         true, 'is', 'all', ''
   from pg_foreign_table f
   join pg_class c on c.oid = f.ftrelid
   join pg_namespace n on n.oid = c.relnamespace
@@ -194,7 +194,7 @@ with resident as (
            max(option_value) filter (where option_name = 'table_name') as name
     from pg_options_to_table(f.ftoptions)) o
 )
-select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.says, b.lends, b.path
+select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.is_sql, b.says, b.lends, b.path
 from body b
 cross join lateral pg_identify_object(b.tableoid, b.oid, 0) i
 where not exists (select from pg_depend d where d.classid = b.tableoid and d.objid = b.oid and d.deptype = 'e')
