@@ -315,11 +315,12 @@ from reach e join pg_roles g on g.oid = e.oid
 order by 1, cardinality(e.path), 2
 
 -- name: schemas
+-- Here and below: who may not connect to the database holds nothing in it.
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool)
 ), asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-  join pg_roles r on r.rolname = a.role and not r.rolsuper
+  join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 )
 select a.module, r.module as other, a.role, quote_ident(r.schema) as schema, array_agg(p.name order by p.name) as privileges,
        bool_or(has_schema_privilege('public', n.oid, p.name)) as is_public, n.nspowner = a.oid as is_owner,
@@ -337,7 +338,7 @@ with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool, tables text[])
 ), asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-  join pg_roles r on r.rolname = a.role and not r.rolsuper
+  join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 ), owned as (
   select c.oid, c.relkind, c.relowner, r.module, r.role
   from pg_class c
@@ -380,7 +381,7 @@ order by 1, 2, 4
 -- Granted by name; that everybody may execute a function by default reaches nothing without a right in its schema.
 select a.module, r.module as other, a.role, p.oid::regprocedure::text as function
 from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-join pg_roles o on o.rolname = a.role and not o.rolsuper
+join pg_roles o on o.rolname = a.role and not o.rolsuper and has_database_privilege(o.oid, current_database(), 'CONNECT')
 join jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool)
   on r.module <> a.module and r.role <> a.role and not r.is_shared
 join pg_namespace n on n.nspname = r.schema
@@ -402,7 +403,7 @@ join jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text
   on n.nspname = r.schema and not r.is_shared
   or (n.oid is null or n.nspname = r.schema) and pg_get_userbyid(d.defaclrole) = r.role
 join jsonb_to_recordset(%(roles)s) as a (module text, role text) on a.module <> r.module and a.role <> r.role
-join pg_roles o on o.rolname = a.role and not o.rolsuper
+join pg_roles o on o.rolname = a.role and not o.rolsuper and has_database_privilege(o.oid, current_database(), 'CONNECT')
 where x.grantee <> d.defaclrole
   and (x.grantee = 0 and d.defaclobjtype not in ('f', 'T')
        or x.grantee <> 0 and pg_has_role(o.oid, x.grantee, 'member'))
