@@ -174,7 +174,8 @@ order by 5, 6
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
 ), body as (
-  select r.module, p.tableoid, p.oid, p.prosrc as text, l.lanname in ('sql', 'plpgsql') as is_sql, 'names' as says, case when p.prosecdef then 'all' else 'no' end as lends,
+  select r.module, p.tableoid, p.oid, p.prosrc as text, l.lanname in ('sql', 'plpgsql') as is_sql, 'names' as says,
+         case when p.prosecdef then 'all' else 'no' end as lends,
          coalesce((select substr(s, 13) from unnest(p.proconfig) s where s like 'search\_path=%%'),
                   quote_ident(n.nspname) || ', public') as path
   from pg_proc p
@@ -194,7 +195,8 @@ with resident as (
            max(option_value) filter (where option_name = 'table_name') as name
     from pg_options_to_table(f.ftoptions)) o
 )
-select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.is_sql, b.says, b.lends, b.path
+select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.is_sql, b.says,
+       b.lends, b.path
 from body b
 cross join lateral pg_identify_object(b.tableoid, b.oid, 0) i
 where not exists (select from pg_depend d where d.classid = b.tableoid and d.objid = b.oid and d.deptype = 'e')
@@ -403,7 +405,8 @@ join jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text
   on n.nspname = r.schema and not r.is_shared
   or (n.oid is null or n.nspname = r.schema) and pg_get_userbyid(d.defaclrole) = r.role
 join jsonb_to_recordset(%(roles)s) as a (module text, role text) on a.module <> r.module and a.role <> r.role
-join pg_roles o on o.rolname = a.role and not o.rolsuper and has_database_privilege(o.oid, current_database(), 'CONNECT')
+join pg_roles o on o.rolname = a.role and not o.rolsuper
+  and has_database_privilege(o.oid, current_database(), 'CONNECT')
 where x.grantee <> d.defaclrole
   and (x.grantee = 0 and d.defaclobjtype not in ('f', 'T')
        or x.grantee <> 0 and pg_has_role(o.oid, x.grantee, 'member'))
