@@ -65,6 +65,19 @@ def database(server_url: str) -> Iterator[str]:
     drop_database(server_url, name)
 
 
+@pytest.fixture(scope="module")
+def elsewhere(server_url: str) -> Iterator[str]:
+    """Another database of the server, with the schemas of both."""
+    name = f"elsewhere_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    with psycopg.connect(with_database(server_url, name), autocommit=True) as made:
+        for schema in (ORDERS, PAYMENTS):
+            made.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+    yield name
+    drop_database(server_url, name)
+
+
 @pytest.fixture
 def town(server_url: str, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     roles = {"of_orders": f"{database} orders", "of_pay": f"{database} pay", "group": f'{database} "group"'}
@@ -210,6 +223,14 @@ def test_a_key_into_a_schema_of_no_module_is_found(town: Town) -> None:
         ),
         (
             [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "create view {orders}.v as select id from public.base",
+            ],
+            "has the view orders.v, which hangs on the table {p}.child through the table public.base",
+        ),
+        (
+            [
                 "create function public.f() returns trigger language plpgsql as "
                 "$$ begin update {pay}.payment set state = 'sent'; return new; end $$",
                 'create trigger t before insert on {orders}."order" for each row execute function public.f()',
@@ -338,6 +359,43 @@ DEFINER = "create function public.f() returns bigint security definer language p
             ],
             "may use the foreign table public.copied, which stands for the table {p}.payment: orders has SELECT",
         ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "grant select on public.base to {of_orders}",
+            ],
+            "may use the table public.base, which holds the rows of the table {p}.child: orders has SELECT",
+        ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "alter table public.base owner to {of_orders}",
+            ],
+            "may use the table public.base, which holds the rows of the table {p}.child: orders has DELETE, INSERT, "
+            "SELECT, UPDATE",
+        ),
+        (
+            [
+                "create table public.parted (id int) partition by range (id)",
+                "create table public.part partition of public.parted default partition by range (id)",
+                "create table {pay}.part partition of public.part default",
+                "grant update, select (id) on public.parted to {of_orders}",
+            ],
+            "may use the table public.parted, which hangs on the table {p}.part through the table public.part: orders "
+            "has SELECT, UPDATE",
+        ),
+        (
+            [
+                "create table public.base (id int)",
+                "create table {pay}.child () inherits (public.base)",
+                "create view public.v as select id from public.base",
+                "grant select on public.v to {of_orders}",
+            ],
+            "may use the view public.v, which hangs on the table {p}.child through the table public.base: orders has "
+            "SELECT",
+        ),
     ],
 )
 def test_what_is_nobodys_and_lends_a_role_anothers_tables_is_found(
@@ -368,17 +426,29 @@ def test_what_is_nobodys_and_lends_no_module_anything_is_let_be(town: Town) -> N
         "grant select on public.log to {of_orders}",
         "create view public.theirs as select id from {pay}.payment",
         "grant select on public.theirs to {of_pay}",
+        "create table public.base (id int)",
+        "create table {pay}.child () inherits (public.base)",
+        "create table {pay}.heir () inherits ({pay}.payment)",
+        "grant all on public.base to {of_pay}",
     )
     assert town.said() == []
 
 
 def test_a_module_that_lives_in_another_database_is_lent_nothing_where_it_may_not_connect(
-    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, server_url: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = connections.settings["town_orders"]["USER"]
-    monkeypatch.setitem(connections.settings, "town_orders", _database(server_url, "postgres", role))
-    town.run("drop schema {orders} cascade", DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'")
-    assert [said[:3] for said in town.said()] == [("E402", "orders", "payments")]
+    monkeypatch.setitem(connections.settings, "town_orders", _database(server_url, elsewhere, role))
+    town.run(
+        "drop schema {orders} cascade",
+        DEFINER + " as 'begin return (select count(*) from {pay}.payment); end'",
+        "create function {pay}.f() returns int language sql as 'select 1'",
+        "grant usage on schema {pay} to public",
+        "grant select on {pay}.payment to public",
+        "grant execute on function {pay}.f() to {of_orders}",
+        "alter default privileges for role {of_pay} grant select on tables to public",
+    )
+    assert [said[0] for said in town.said()] == ["E402", "E404", "E404", "E404", "E404"]
     here = sql.Identifier(town.admin.info.dbname)
     town.admin.execute(sql.SQL("revoke connect on database {} from public").format(here))
     town.admin.execute(sql.SQL("grant connect on database {} to {}").format(here, town.names["of_pay"]))
@@ -388,10 +458,10 @@ def test_a_module_that_lives_in_another_database_is_lent_nothing_where_it_may_no
 
 
 def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
-    town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, server_url: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = connections.settings["town_pay"]["USER"]
-    monkeypatch.setitem(connections.settings, "town_pay", _database(server_url, "postgres", role))
+    monkeypatch.setitem(connections.settings, "town_pay", _database(server_url, elsewhere, role))
     town.run(
         "drop schema {pay} cascade",
         "create foreign data wrapper none",
@@ -401,6 +471,40 @@ def test_a_foreign_table_over_the_database_that_a_module_left_for_is_found(
     )
     what = f'has the view orders.v, which hangs on the table {PAY}."payment" through the foreign table public.payment'
     assert town.said() == [("E402", "orders", "payments", what)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "select from (payment cross join generate_series(1, 1))",
+        "select from generate_series(1, 1) g, payment p",
+        "select from only payment",
+        "execute 'delete from payment where state = ''x'''",
+        "execute format($q$ delete from {pay}.payment where id = %s $q$, 1)",
+        "declare q text := 'select 1 from payment where id = '; begin execute q || 1; end",
+        "select nextval('{pay}.payment_id_seq')",
+        "select oid from pg_class where oid = E'{pay}.payment'::regclass",
+        "select 1 as \"it's\" from payment where state = 'it''s'",
+    ],
+)
+def test_a_function_whose_text_names_anothers_table_anywhere_a_name_may_stand_is_found(
+    town: Town, written: str
+) -> None:
+    body = sql.Literal(f"begin {written}; end".replace("{pay}", PAY)).as_string()
+    body = body.replace("{", "{{").replace("}", "}}")
+    town.run(DEFINER + " set search_path = {pay}, pg_temp as " + body)
+    ((code, module, other, what),) = town.said()
+    assert (code, module, other) == ("E402", "orders", "payments")
+    assert "whose text names the" in what
+
+
+def test_a_literal_that_only_speaks_of_anothers_table_is_let_be(town: Town) -> None:
+    town.run(
+        "create function {orders}.f() returns void language plpgsql as "
+        "$$ begin raise notice 'see {pay}.payment'; "
+        "perform pg_notify($x$ from {pay}.payment $x$, E'\\'{pay}.payment'); end $$"
+    )
+    assert town.said() == []
 
 
 @pytest.mark.parametrize("written", ["orders.ORDER", 'Orders . "order"', '"orders"."order"'])
@@ -442,6 +546,19 @@ def test_a_function_whose_text_names_anothers_table_is_found(town: Town, written
             "",
             "logs in as orders, a member of pg_read_all_data, which goes over every wall",
         ),
+        *(
+            (
+                [f"alter role {{group}} {attribute}", "grant {group} to {of_orders}"],
+                "",
+                f'logs in as orders, a member of "group", which {is_more}',
+            )
+            for attribute, is_more in (
+                ("superuser", "goes over every wall"),
+                ("bypassrls", "is BYPASSRLS"),
+                ("createrole", "is CREATEROLE"),
+                ("replication", "is REPLICATION"),
+            )
+        ),
     ],
 )
 def test_a_role_that_is_more_than_its_modules_is_found(
@@ -452,7 +569,11 @@ def test_a_role_that_is_more_than_its_modules_is_found(
 
 
 def test_a_membership_that_gives_nothing_is_let_be(town: Town) -> None:
-    town.run("grant {of_pay} to {of_orders} with inherit false, set false")
+    town.run(
+        "grant {of_pay} to {of_orders} with inherit false, set false",
+        "alter role {group} createrole",
+        "grant {group} to {of_orders} with inherit true, set false",
+    )
     assert town.said() == []
 
 
@@ -563,6 +684,25 @@ def test_in_a_schema_that_both_share_it_is_their_models_tables_that_count(town: 
     assert "sequence public.orders_order_id_seq" in found[3][3]
 
 
+@pytest.mark.parametrize("privilege", ["select", "update (id)", "truncate"])
+def test_in_a_schema_that_both_share_a_role_that_may_become_one_with_a_privilege_is_found(
+    town: Town, settings: Settings, privilege: str
+) -> None:
+    given = settings.EXTRACTION["modules"]
+    shared = {name: {**given[name], "schema": "public"} for name in ("orders", "payments")}
+    settings.EXTRACTION = {**settings.EXTRACTION, "modules": {**given, **shared}}
+    town.run(
+        "create table public.payments_payment (id int)",
+        f"grant {privilege} on public.payments_payment to {{group}}",
+        "grant {group} to {of_orders} with inherit false",
+    )
+    members = tuple(replace(member, schema="public") for member in town.house.members)
+    what = 'logs in as orders, a member of "group", and so may act as payments does'
+    assert Town(town.admin, House(town.house.root, members), town.names).said() == [
+        ("E403", "orders", "payments", what)
+    ]
+
+
 def test_modules_with_aliases_of_their_own_and_one_role_are_found(
     town: Town, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -579,6 +719,16 @@ def test_modules_behind_one_alias_are_told_that_nothing_is_kept_apart(town: Town
     assert [each.code for each in found] == ["boundaries.E402"]
     with pytest.raises(Partly, match="roles and privileges of orders, payments: all log in by the alias 'town_orders'"):
         list(findings(house))
+
+
+def test_a_schema_that_is_not_there_is_said_where_the_module_has_tables(town: Town) -> None:
+    orders, payments = town.house.members
+    none = Member(name="none", packages=(), labels=("none",), alias="town_pay", schema="none")
+    house = House(town.house.root, (orders, replace(payments, schema="paymnets"), none))
+    _, skipped = Town(town.admin, house, town.names).audit()
+    name = town.admin.info.dbname
+    assert f"payments: no schema 'paymnets' in the database '{name}'; correct \"schema\" in EXTRACTION" in skipped
+    assert "no schema 'none'" not in skipped
 
 
 def test_a_database_that_does_not_answer_is_said_and_the_others_are_looked_at(

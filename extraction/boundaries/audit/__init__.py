@@ -16,6 +16,7 @@ triggers need a role that is E403; a search_path into another's schema finds not
 from collections.abc import Iterator
 
 import psycopg
+from django.apps import apps
 
 from extraction.boundaries.audit import dependencies, lent, privileges, roles
 from extraction.boundaries.audit.databases import LeftOut, databases_of, sharing_a_role
@@ -23,17 +24,24 @@ from extraction.boundaries.audit.edges import edges_of, outside
 from extraction.boundaries.findings import Finding, Partly, Skipped
 from extraction.boundaries.house import House
 
+CORRECT = 'correct "schema" in EXTRACTION["modules"], or make the schema'
+
 
 def findings(house: House) -> Iterator[Finding]:
-    """E401 to E404. After what was found it raises Skipped, where a database was not looked at, and Partly, where
-    modules share a role."""
+    """E401 to E404. After what was found it raises Skipped, where a database was not looked at or has not the schema of
+    a module with tables, and Partly, where modules share a role."""
     left_out, unseen = LeftOut(), LeftOut()
+    labels = {model._meta.app_label for model in apps.get_models() if model._meta.managed}
+    with_tables = {member.name for member in house.members if labels.intersection(member.labels)}
     for member in house.members:
         if not member.alias:
             left_out.add(member.name, 'its "database" is not named in EXTRACTION["modules"]')
     with databases_of(house, left_out) as databases:
         for database in databases:
             try:
+                for row in database.all("absent"):
+                    if row.module in with_tables:
+                        left_out.add(row.module, f"no schema {row.schema!r} in the database {row.database!r}", CORRECT)
                 edges = edges_of(database)
                 beyond = outside(edges)
                 yield from dependencies.findings(database, edges, beyond)

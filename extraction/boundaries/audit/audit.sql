@@ -10,6 +10,11 @@ from pg_catalog.pg_database d where d.datname = current_database()
 select set_config('search_path', '', true) as path, set_config('statement_timeout', %(timeout)s, true) as statement,
        set_config('lock_timeout', %(timeout)s, true) as lock
 
+-- name: absent
+select r.module, r.schema, current_database()::text as database
+from jsonb_to_recordset(%(residents)s) as r (module text, schema text)
+where r.schema not in (select nspname from pg_namespace)
+
 -- name: foreign_keys
 -- Between tables of two modules; and from a module's schema to a table of none, which cannot leave with it.
 with resident as (
@@ -121,10 +126,14 @@ with resident as (
   from pg_depend d
   join thing one on one.classid = d.classid and one.objid = d.objid
   join thing other on other.classid = d.refclassid and other.objid = d.refobjid
+  left join pg_inherits parent on d.classid = 'pg_class'::regclass and parent.inhrelid = d.objid
+    and d.refclassid = 'pg_class'::regclass and parent.inhparent = d.refobjid
   where (one.headclass, one.head) <> (other.headclass, other.head)
     and (one.module <> other.module
-         or one.module is not null and other.module is null and other.passes
-         or one.module is null and one.passes and (other.module is not null or other.passes))
+         or parent.inhrelid is null
+         and (one.module is not null or one.passes)
+         and (one.module is null and other.module is not null
+              or other.module is null and (other.passes or other.head in (select inhparent from pg_inherits))))
 )
 select e.module, e.other, format('%%s/%%s', e.headclass::oid, e.head) as head,
        format('%%s/%%s', e.otherclass::oid, e.otherhead) as target,
@@ -135,13 +144,38 @@ cross join lateral pg_identify_object(e.otherclass, e.otherhead, 0) o
 cross join lateral pg_identify_object(e.headclass, e.head, 0) h
 order by 5, 6
 
+-- name: heirs
+-- Tables of no module, with each table that stands under them: whoever may read or write the parent may that too, whatever
+-- is granted on it.
+with resident as (
+  select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
+), owned as (
+  select c.oid, r.module
+  from pg_class c
+  join pg_class root on root.oid = coalesce(pg_partition_root(c.oid), c.oid)
+  join pg_namespace n on n.oid = c.relnamespace
+  join pg_namespace place on place.oid = root.relnamespace
+  left join resident r on not r.is_shared and r.schema = n.nspname
+    or r.schema = place.nspname and (not r.is_shared or root.relname = any (r.tables))
+    and n.nspname not in (select schema from resident where not is_shared)
+  where c.relkind in ('r', 'p', 'f')
+)
+select null as module, c.module as other, format('%%s/%%s', 'pg_class'::regclass::oid, i.inhparent) as head,
+       format('%%s/%%s', 'pg_class'::regclass::oid, i.inhrelid) as target, 'table ' || i.inhparent::regclass as what,
+       'table ' || i.inhrelid::regclass as "on", 'table ' || i.inhparent::regclass as through, 'all' as lends
+from pg_inherits i
+join owned p on p.oid = i.inhparent and p.module is null
+join owned c on c.oid = i.inhrelid
+order by 5, 6
+
 -- name: bodies
 -- Functions whose text PostgreSQL keeps as it was written: it knows nothing of what they name. And foreign tables of
 -- postgres_fdw, as a text that is the name of the table that they stand for.
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, schema text, is_shared bool, tables text[])
 ), body as (
-  select r.module, p.tableoid, p.oid, p.prosrc as text, 'names' as says, case when p.prosecdef then 'all' else 'no' end as lends,
+  select r.module, p.tableoid, p.oid, p.prosrc as text, l.lanname in ('sql', 'plpgsql') as is_sql, 'names' as says,
+         case when p.prosecdef then 'all' else 'no' end as lends,
          coalesce((select substr(s, 13) from unnest(p.proconfig) s where s like 'search\_path=%%'),
                   quote_ident(n.nspname) || ', public') as path
   from pg_proc p
@@ -151,7 +185,7 @@ with resident as (
   where p.prosrc <> ''
   union all
   select r.module, c.tableoid, c.oid, format('%%I.%%I', coalesce(o.schema, n.nspname), coalesce(o.name, c.relname)),
-         'is', 'all', ''
+         true, 'is', 'all', ''
   from pg_foreign_table f
   join pg_class c on c.oid = f.ftrelid
   join pg_namespace n on n.oid = c.relnamespace
@@ -161,7 +195,8 @@ with resident as (
            max(option_value) filter (where option_name = 'table_name') as name
     from pg_options_to_table(f.ftoptions)) o
 )
-select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.says, b.lends, b.path
+select b.module, format('%%s/%%s', b.tableoid, b.oid) as head, i.type || ' ' || i.identity as what, b.text, b.is_sql, b.says,
+       b.lends, b.path
 from body b
 cross join lateral pg_identify_object(b.tableoid, b.oid, 0) i
 where not exists (select from pg_depend d where d.classid = b.tableoid and d.objid = b.oid and d.deptype = 'e')
@@ -176,7 +211,7 @@ with resident as (
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
   left join resident r on r.schema = n.nspname and (not r.is_shared or c.relname = any (r.tables))
-  where c.relkind in ('v', 'm', 'f') or c.relkind in ('r', 'p', 'S') and r.module is not null
+  where c.relkind in ('v', 'm', 'f') or c.relkind in ('r', 'p', 'S') and (r.module is not null or c.relhassubclass)
   union all
   select r.module, n.nspname, p.proname, p.tableoid, p.oid
   from pg_proc p
@@ -191,18 +226,19 @@ where not exists (select from pg_depend d where d.classid = e.tableoid and d.obj
 
 -- name: users
 -- Of things that are no module's: who may use them, and the schema that they stand in, with others' rights than its own.
--- What a trigger calls nobody can call.
+-- What a trigger calls nobody can call. An owner's view has the owner's rights; a table above others', all of theirs.
 with asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
   join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 ), thing as (
   select c.tableoid, c.oid, c.relnamespace as space, c.relowner as owner, 'TABLE ' || c.oid::regclass as name, p.name as privilege,
-         has_table_privilege('public', c.oid, p.name) as is_public, c.relacl as acl
+         has_table_privilege('public', c.oid, p.name) as is_public, coalesce(c.relacl, acldefault('r', c.relowner)) as acl,
+         c.relhassubclass as is_parent
   from pg_class c cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)
-  where c.relkind in ('v', 'm', 'f') or p.name <> 'SELECT'
+  where c.relkind in ('v', 'm', 'f') or c.relhassubclass or p.name <> 'SELECT'
   union all
   select p.tableoid, p.oid, p.pronamespace, p.proowner, 'ROUTINE ' || p.oid::regprocedure, 'EXECUTE',
-         has_function_privilege('public', p.oid, 'EXECUTE'), coalesce(p.proacl, acldefault('f', p.proowner))
+         has_function_privilege('public', p.oid, 'EXECUTE'), coalesce(p.proacl, acldefault('f', p.proowner)), false
   from pg_proc p where p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
 ), held as (
   select a.module, a.role, format('%%s/%%s', t.tableoid, t.oid) as head, t.name, t.privilege, t.is_public,
@@ -213,7 +249,7 @@ with asker as (
            where t.tableoid = 'pg_class'::regclass and c.attrelid = t.oid and x.grantee in (0, a.oid)
              and x.privilege_type = t.privilege) as is_granted
   from asker a
-  join thing t on t.owner <> a.oid and has_schema_privilege(a.oid, t.space, 'USAGE')
+  join thing t on (t.owner <> a.oid or t.is_parent) and has_schema_privilege(a.oid, t.space, 'USAGE')
   where format('%%s/%%s', t.tableoid, t.oid) = any (%(heads)s)
     and case t.privilege when 'EXECUTE' then has_function_privilege(a.oid, t.oid, 'EXECUTE')
                          when 'DELETE' then has_table_privilege(a.oid, t.oid, 'DELETE')
@@ -235,21 +271,26 @@ order by 1, 2
 
 -- name: memberships
 -- All roles that a module's own may act as, step by step, and what each is good for. Since PostgreSQL 16 a membership
--- may give neither the rights of the role, nor SET ROLE, nor the right to grant either: that is none.
+-- may give neither the rights of the role, nor SET ROLE, nor the right to grant either: that is none. An attribute is
+-- had by SET ROLE alone.
 with recursive resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool, tables text[])
 ), membership as (
-  select m.member, m.roleid from pg_auth_members m cross join lateral to_jsonb(m) j
+  select m.member, m.roleid, coalesce((j ->> 'set_option')::bool, true) or m.admin_option as sets
+  from pg_auth_members m cross join lateral to_jsonb(m) j
   where coalesce((j ->> 'inherit_option')::bool, true) or coalesce((j ->> 'set_option')::bool, true) or m.admin_option
-), reach (role, oid, path) as (
-  select r.rolname::text, m.roleid, array[g.rolname::text]
+), reach (role, oid, path, sets) as (
+  select r.rolname::text, m.roleid, array[g.rolname::text], m.sets
   from pg_roles r join membership m on m.member = r.oid join pg_roles g on g.oid = m.roleid
   where r.rolname in (select role from resident)
   union
-  select e.role, m.roleid, e.path || g.rolname::text
+  select e.role, m.roleid, e.path || g.rolname::text, e.sets and m.sets
   from reach e join membership m on m.member = e.oid join pg_roles g on g.oid = m.roleid
 )
 select e.role, g.rolname::text as group, e.path, g.rolsuper as is_super,
+       array(select a.name from (values ('BYPASSRLS', g.rolbypassrls), ('CREATEROLE', g.rolcreaterole),
+                                        ('REPLICATION', g.rolreplication)) as a (name, is_given)
+             where a.is_given and e.sets and not g.rolsuper) as attributes,
        g.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_execute_server_program', 'pg_read_server_files',
                      'pg_write_server_files') as is_wide,
        array(
@@ -263,17 +304,25 @@ select e.role, g.rolname::text as group, e.path, g.rolsuper as is_super,
                and not has_schema_privilege(e.role, n.oid, 'USAGE, CREATE'))
            or r.is_shared and exists (
              select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = r.schema and c.relname = any (r.tables) and c.relowner = g.oid))
+             cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as p (name)
+             where n.nspname = r.schema and c.relname = any (r.tables) and (
+               c.relowner = g.oid
+               or has_schema_privilege(g.oid, n.oid, 'USAGE')
+               and case when p.name in ('DELETE', 'TRUNCATE', 'TRIGGER')
+                        then has_table_privilege(g.oid, c.oid, p.name) and not has_table_privilege(e.role, c.oid, p.name)
+                        else has_any_column_privilege(g.oid, c.oid, p.name)
+                          and not has_any_column_privilege(e.role, c.oid, p.name) end)))
          order by 1) as modules
 from reach e join pg_roles g on g.oid = e.oid
 order by 1, cardinality(e.path), 2
 
 -- name: schemas
+-- Here and below: who may not connect to the database holds nothing in it.
 with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool)
 ), asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-  join pg_roles r on r.rolname = a.role and not r.rolsuper
+  join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 )
 select a.module, r.module as other, a.role, quote_ident(r.schema) as schema, array_agg(p.name order by p.name) as privileges,
        bool_or(has_schema_privilege('public', n.oid, p.name)) as is_public, n.nspowner = a.oid as is_owner,
@@ -291,7 +340,7 @@ with resident as (
   select * from jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool, tables text[])
 ), asker as (
   select a.module, a.role, r.oid from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-  join pg_roles r on r.rolname = a.role and not r.rolsuper
+  join pg_roles r on r.rolname = a.role and not r.rolsuper and has_database_privilege(r.oid, current_database(), 'CONNECT')
 ), owned as (
   select c.oid, c.relkind, c.relowner, r.module, r.role
   from pg_class c
@@ -334,7 +383,7 @@ order by 1, 2, 4
 -- Granted by name; that everybody may execute a function by default reaches nothing without a right in its schema.
 select a.module, r.module as other, a.role, p.oid::regprocedure::text as function
 from jsonb_to_recordset(%(roles)s) as a (module text, role text)
-join pg_roles o on o.rolname = a.role and not o.rolsuper
+join pg_roles o on o.rolname = a.role and not o.rolsuper and has_database_privilege(o.oid, current_database(), 'CONNECT')
 join jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text, is_shared bool)
   on r.module <> a.module and r.role <> a.role and not r.is_shared
 join pg_namespace n on n.nspname = r.schema
@@ -357,6 +406,7 @@ join jsonb_to_recordset(%(residents)s) as r (module text, role text, schema text
   or (n.oid is null or n.nspname = r.schema) and pg_get_userbyid(d.defaclrole) = r.role
 join jsonb_to_recordset(%(roles)s) as a (module text, role text) on a.module <> r.module and a.role <> r.role
 join pg_roles o on o.rolname = a.role and not o.rolsuper
+  and has_database_privilege(o.oid, current_database(), 'CONNECT')
 where x.grantee <> d.defaclrole
   and (x.grantee = 0 and d.defaclobjtype not in ('f', 'T')
        or x.grantee <> 0 and pg_has_role(o.oid, x.grantee, 'member'))

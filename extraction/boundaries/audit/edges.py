@@ -1,7 +1,8 @@
 """What hangs on what across an edge of the modules, as PostgreSQL knows it, and as the texts of functions say it.
 
-A text is not parsed. A name counts with its schema; without one behind FROM, JOIN and the like, where the search_path
-leads that the function sets, else in the function's own schema and public. What is put together of pieces is not seen.
+A text is not parsed. A name counts with its schema; without one where a table's stands, if the search_path leads there
+that the function sets, else in the function's own schema and public. A literal counts where it is executed at once,
+begins as a statement, or names a sequence or relation; no other does, and a name put together of pieces is not seen.
 """
 
 import re
@@ -13,16 +14,31 @@ from typing import Any, NamedTuple
 from psycopg import sql
 
 from extraction.boundaries.audit.databases import Database
+from extraction.boundaries.sql import named
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _NAME = r'"(?:[^"]|"")+"|\w+'
 _PAIR = re.compile(rf'(?<![\w.$"])({_NAME})\s*\.\s*({_NAME})')
 """A name with its schema; or a field of a record, which no relation is called like."""
-_ALONE = re.compile(
-    rf'\b(?:from|join|using|update|only|table|(?:insert|merge)\s+into)\s+({_NAME})(?!\s*\.|[\w$"])', re.IGNORECASE
+_ASIDE = re.compile(
+    r"""
+      (?P<name>"(?:[^"]|"")+")
+    | --[^\n]*
+    | /\*.*?\*/
+    | (?P<runs>\b(?:execute(?:\s*\(?\s*format)?|nextval|currval|setval|to_regclass)\s*\(?\s*)?
+      (?P<literal>\be'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
+      (?P<refers>\s*::\s*reg\w+)?
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+"""What says nothing of tables, and literals."""
+_STATEMENT = re.compile(
+    r"\s*(?:select\b.*\bfrom|insert\s+into|update\s+\S+\s+set|delete\s+from|merge\s+into|truncate)\s",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUOTE = re.compile("['\"]")
 _SCHEMA = re.compile(rf"{_NAME}|[^\s,]+")
 HANGS = "which hangs on the"
+_HOLDS = "which holds the rows of the"
 _SAYS = {"names": "whose text names the", "is": "which stands for the"}
 
 
@@ -51,7 +67,11 @@ Outside = Mapping[str, list[Edge]]
 
 def edges_of(database: Database) -> list[Edge]:
     """Raises psycopg.Error."""
-    return [*(Edge(**row._asdict()) for row in database.all("dependencies")), *_of_texts(database)]
+    return [
+        *(Edge(**row._asdict(), how=_HOLDS) for row in database.all("heirs")),
+        *(Edge(**row._asdict()) for row in database.all("dependencies")),
+        *_of_texts(database),
+    ]
 
 
 def outside(edges: list[Edge]) -> Outside:
@@ -106,13 +126,38 @@ class _Named(NamedTuple):
 
 def _names(row: Any) -> Iterator[tuple[str, str]]:
     """Each schema and name that it may mean."""
-    text = _COMMENT.sub(" ", row.text)
     path = [_folded(schema) for schema in _SCHEMA.findall(row.path)]
-    for schema, name in sorted(set(_PAIR.findall(text))):
-        yield _folded(schema), _folded(name)
-    for name in sorted(set(_ALONE.findall(text))):
-        for schema in path:
-            yield schema, _folded(name)
+    found: set[tuple[str, ...]] = set()
+    for text in _texts(row.text) if row.is_sql else (row.text, _QUOTE.sub(" ", row.text)):
+        found.update((_folded(schema), _folded(name)) for schema, name in _PAIR.findall(text))
+        found.update(each.parts for each in named(text))
+    for *schema, name in sorted(found):
+        for each in schema[-1:] or path:
+            yield each, name
+
+
+def _texts(text: str) -> Iterator[str]:
+    """Without comments and literals, and each literal that counts."""
+    executed = []
+
+    def without(found: re.Match[str]) -> str:
+        said = _said(found) if found["literal"] else ""
+        if said and (found["runs"] or found["refers"] or _STATEMENT.match(said)):
+            executed.append(said)
+        return found["name"] or f"{found['runs'] or ''} "
+
+    yield _ASIDE.sub(without, text)
+    for each in executed:
+        yield from _texts(each)
+
+
+def _said(found: re.Match[str]) -> str:
+    """By a literal."""
+    literal = found["literal"]
+    if literal.startswith("$"):
+        mark = len(found["tag"]) + 2
+        return literal[mark:-mark]
+    return literal[literal.index("'") + 1 : -1].replace("''", "'")
 
 
 def _folded(name: str) -> str:

@@ -26,6 +26,8 @@ def findings(database: Database) -> Iterator[Finding]:
             yield _finding(module, other, f"logs in as {path}, and so may act as {other} does", mend)
         if row.is_super or row.is_wide:
             yield _finding(module, "", f"logs in as {path}, which goes over every wall", mend)
+        for attribute in row.attributes:
+            yield _finding(module, "", f"logs in as {path}, which is {attribute}", mend)
 
 
 def _alone(database: Database) -> dict[str, str]:
