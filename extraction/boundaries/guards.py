@@ -24,7 +24,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from extraction import project
-from extraction.boundaries.callsite import call_site
+from extraction.boundaries.callsite import call_site, raised_by_a_signal
 from extraction.boundaries.operations import Operation, current
 from extraction.logs import get_logger
 from extraction.project import of_setting
@@ -126,7 +126,12 @@ def _report(guard: type[GuardError], module: str, other: str, message: str) -> N
         error = guard(f"{site}: {message}")
         error.module, error.other, error.site = module, other, site
         raise error
-    log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
+    stack = "".join(traceback.format_stack())
+    try:
+        log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=stack)
+    except Exception as error:  # of the project's logging, whatever it is made of
+        if raised_by_a_signal(error):
+            raise
 
 
 def _modules() -> Collection[project.Module]:

@@ -21,15 +21,12 @@ import atexit
 import math
 import os
 import random
-import signal
 import sys
 import threading
 import time
-import traceback
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +35,7 @@ from django.core.signals import request_finished, request_started, setting_chang
 
 from extraction import project
 from extraction.boundaries import operations
-from extraction.boundaries.callsite import CallSite, call_site
+from extraction.boundaries.callsite import CallSite, call_site, raised_by_a_signal
 from extraction.boundaries.recording import Busy, Record, append
 from extraction.boundaries.statements import Statement, statement
 from extraction.logs import get_logger
@@ -297,10 +294,7 @@ def _is_the_applications(error: Exception) -> bool:
     """A signal's handler raised it while our code ran; or nothing that we call raises its kind: it was thrown in."""
     if type(error).__module__.partition(".")[0] not in {*sys.stdlib_module_names, "django", "extraction"}:
         return True
-    found = [signal.getsignal(number) for number in signal.valid_signals()]
-    handlers = [each.func if isinstance(each, partial) else each for each in found if callable(each)]
-    codes = {getattr(each, "__code__", None) or getattr(type(each).__call__, "__code__", None) for each in handlers}
-    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+    return raised_by_a_signal(error)
 
 
 def _now() -> datetime:

@@ -1,8 +1,12 @@
 """Each runtime guard is broken on purpose and seen to catch it, inside a TestCase transaction and outside of one."""
 
+import io
 import logging
+import signal
+from contextlib import nullcontext
 
 import pytest
+import structlog
 from django.db import connections
 from django.db import transaction as django_transaction
 from django.test import RequestFactory
@@ -12,7 +16,7 @@ from contracts.runtime import CallInTransaction, transaction, use
 from contracts.runtime.idempotency import Answer, record
 from contracts.users import Users
 from extraction import project
-from extraction.boundaries import statements
+from extraction.boundaries import guards, statements
 from extraction.boundaries.guards import ForeignTable, ForeignTransaction, SecondCommit
 from extraction.boundaries.operations import Operation
 from extraction.boundaries.statements import LONGEST, read
@@ -195,14 +199,55 @@ def test_of_a_long_statement_no_more_is_kept_than_is_read() -> None:
     assert statements._read.cache_info().currsize <= kept + 1
 
 
-def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
-    with caplog.at_level(logging.WARNING), transaction("orders"):
+def cross() -> None:
+    with transaction("orders"):
         write("orders")
         with transaction("inventory"):
             write("inventory")
+
+
+def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    with caplog.at_level(logging.WARNING):
+        cross()
     assert "ForeignTransaction" in caplog.text
     assert "test_guards.py" in caplog.text
+
+
+def test_logs_with_its_stack_where_structlog_is_not_configured(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    told = io.StringIO()
+    logger = structlog.wrap_logger(structlog.PrintLogger(told), processors=[structlog.dev.ConsoleRenderer()])
+    monkeypatch.setattr(guards, "log", logger)
+    cross()
+    assert "ForeignTransaction" in told.getvalue()
+    assert ", in cross\n" in told.getvalue()
+
+
+@pytest.mark.parametrize("is_signals", [False, True])
+def test_logging_that_fails_stays_out_of_the_application(
+    is_signals: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal's handler raises meanwhile does not."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError
+
+    def processor(*_: object) -> str:
+        if is_signals:
+            signal.raise_signal(signal.SIGUSR2)
+        raise RuntimeError
+
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    monkeypatch.setattr(guards, "log", structlog.wrap_logger(structlog.PrintLogger(), processors=[processor]))
+    before = signal.signal(signal.SIGUSR2, fail)
+    try:
+        with pytest.raises(TimeoutError) if is_signals else nullcontext():
+            cross()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_refused_second_commit_is_rolled_back() -> None:
