@@ -71,7 +71,8 @@ class _Watch:
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
-        tables, writes = statements.read(text)
+        alone = self.guard.module if self.guard else ""
+        tables, writes = statements.read(text, alone=alone)
         inside = in_transaction(self.connection)
         commits = writes and not inside
         if self.guard:
@@ -91,7 +92,6 @@ class _Watch:
             self._committed(of_the_module=bool(tables))
         self.wrote |= writes and inside
         if (recording := recorder.active) is not None:
-            alone = self.guard.module if self.guard else ""
             self.touched = recording.executed(text, alone=alone, inside=inside, transaction=self.touched)
         return result
 

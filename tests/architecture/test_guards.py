@@ -3,11 +3,13 @@
 import io
 import logging
 import signal
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
 import structlog
-from django.db import connections
+from django.apps import apps
+from django.db import ProgrammingError, connections
 from django.db import transaction as django_transaction
 from django.test import RequestFactory
 from pytest_django import Settings
@@ -19,7 +21,7 @@ from extraction import project
 from extraction.boundaries import guards, statements
 from extraction.boundaries.guards import ForeignTable, ForeignTransaction, SecondCommit
 from extraction.boundaries.operations import Operation
-from extraction.boundaries.statements import LONGEST, read
+from extraction.boundaries.statements import LONGEST, read, statement
 from extraction.placement.middleware import FollowingMiddleware
 
 
@@ -175,6 +177,45 @@ def test_sees_a_table_however_it_is_written(sql: str) -> None:
 )
 def test_does_not_take_a_string_a_column_or_an_alias_for_a_table(sql: str) -> None:
     assert not read(sql.format(t=table_of("payments")))[0]
+
+
+@pytest.fixture
+def one_name_for_two(settings: Settings) -> Iterator[None]:
+    """orders and payments each have a table of this name, in its own schema."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apps.get_model("payments.Payment")._meta, "db_table", "orders_order")
+        settings.EXTRACTION = {**settings.EXTRACTION}
+        yield
+
+
+@pytest.mark.usefixtures("one_name_for_two")
+@pytest.mark.parametrize(
+    ("table", "alone", "owner"),
+    [
+        ("orders_order", "orders", "orders"),
+        ("orders_order", "payments", "payments"),
+        ("payments.orders_order", "orders", "payments"),
+        ('"orders"."orders_order"', "", "orders"),
+        ("orders_order", "", None),
+        ("orders_order", "users", None),
+        ("elsewhere.orders_order", "orders", None),
+        ("inventory_product", "orders", "inventory"),
+    ],
+)
+def test_a_name_of_two_tables_is_the_schemas_then_the_aliass_own_modules(
+    table: str, alone: str, owner: str | None
+) -> None:
+    sql = f"SELECT 1 FROM {table}"
+    assert {found for found, _ in read(sql, alone=alone)[0]} == ({owner} if owner else set())
+    seen = statement(sql, alone=alone)
+    assert (seen.reads[0][0] if seen else None) == owner
+
+
+@pytest.mark.usefixtures("one_name_for_two")
+def test_allows_a_module_its_own_table_of_a_name_that_another_has_too() -> None:
+    apps.get_model("orders.Order").objects.count()
+    with pytest.raises(ProgrammingError, match="does not exist"):  # the guard lets it through to the server
+        apps.get_model("payments.Payment").objects.count()
 
 
 @pytest.mark.parametrize(
