@@ -70,7 +70,7 @@ class _Watch:
         self.touched: recorder.Transaction | None = None
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
+        text = self._text(sql)
         alone = self.guard.module if self.guard else ""
         tables, writes = statements.read(text, alone=alone)
         inside = in_transaction(self.connection)
@@ -94,6 +94,12 @@ class _Watch:
         if (recording := recorder.active) is not None:
             self.touched = recording.executed(text, alone=alone, inside=inside, transaction=self.touched)
         return result
+
+    def _text(self, statement: Any) -> str:
+        """Of what psycopg takes: a text, bytes, or one that is put together."""
+        if isinstance(statement, bytes):
+            return statement.decode(errors="replace")
+        return statement if isinstance(statement, str) else str(statement.as_string(self.connection.connection))
 
     def commit(self) -> None:
         self._end_of_transaction(self.really_commit, self.connection.rollback)

@@ -5,7 +5,9 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
+import psycopg.sql
 import pytest
 import structlog
 from django.apps import apps
@@ -141,6 +143,23 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
     with pytest.raises(ForeignTable, match=rf"test_guards\.py:\d+ in .*: orders runs SQL for payments's table {table}"):
         with connections["orders"].cursor() as cursor:
             cursor.execute(f'SELECT * FROM "{table}"')
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1 FROM payments_payment",
+        "SELECT 1 FROM payments_payment /* ¿ */".encode(),
+        "SELECT 1 FROM payments_payment /* ¿ */".encode("latin-1"),
+        psycopg.sql.SQL("SELECT 1 FROM {}").format(psycopg.sql.Identifier("payments_payment")),
+    ],
+)
+def test_reads_a_statement_of_every_kind_that_psycopg_takes(statement: Any) -> None:
+    with connections["orders"].cursor() as cursor:
+        with pytest.raises(ForeignTable):
+            cursor.execute(statement)
+        cursor.execute(b"SELECT %s", [1])
+        assert cursor.fetchone() == (1,)
 
 
 @pytest.mark.parametrize(
