@@ -68,6 +68,8 @@ class _Watch:
         self.refusal: Refusal | None = None
         self.hiding: _Hiding | None = None
         self.touched: recorder.Transaction | None = None
+        if self.guard:
+            self.guard.transaction_ended()
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         text = self._text(sql)

@@ -4,7 +4,7 @@ import io
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import psycopg.sql
@@ -56,6 +56,18 @@ def test_refuses_a_transaction_of_one_module_inside_anothers() -> None:
             write("orders")
             with transaction("inventory"):
                 write("inventory")
+
+
+def test_a_transaction_that_ran_no_statement_is_none() -> None:
+    """As ATOMIC_REQUESTS opens on each alias."""
+    with ExitStack() as atomic:
+        for module in ("orders", "payments", "inventory"):
+            atomic.enter_context(transaction(module))
+        write("orders")
+        with pytest.raises(ForeignTransaction, match="inventory runs SQL inside an open transaction of orders;"):
+            write("inventory")
+    with transaction("orders"), transaction("inventory"):
+        write("inventory")
 
 
 def test_allows_one_transaction_after_the_other() -> None:
@@ -145,15 +157,15 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
             cursor.execute(f'SELECT * FROM "{table}"')
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT 1 FROM payments_payment",
-        "SELECT 1 FROM payments_payment /* ¿ */".encode(),
-        "SELECT 1 FROM payments_payment /* ¿ */".encode("latin-1"),
-        psycopg.sql.SQL("SELECT 1 FROM {}").format(psycopg.sql.Identifier("payments_payment")),
-    ],
-)
+STATEMENTS: list[Any] = [
+    "SELECT 1 FROM payments_payment",
+    "SELECT 1 FROM payments_payment /* ¿ */".encode(),
+    "SELECT 1 FROM payments_payment /* ¿ */".encode("latin-1"),
+    psycopg.sql.SQL("SELECT 1 FROM {}").format(psycopg.sql.Identifier("payments_payment")),
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
 def test_reads_a_statement_of_every_kind_that_psycopg_takes(statement: Any) -> None:
     with connections["orders"].cursor() as cursor:
         with pytest.raises(ForeignTable):
@@ -272,6 +284,22 @@ def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: 
         cross()
     assert "ForeignTransaction" in caplog.text
     assert "test_guards.py" in caplog.text
+
+
+def test_logs_each_place_once_and_no_more_of_them_than_it_keeps(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    monkeypatch.setattr(guards, "MOST_TOLD", 2)
+    with caplog.at_level(logging.WARNING), transaction("orders"):
+        write("orders")
+        for _ in range(3):
+            for module in ("inventory", "payments", "users"):
+                with transaction(module):
+                    write(module)
+    assert caplog.text.count("boundary crossed") == 2
+    assert "inventory runs SQL inside" in caplog.text
+    assert "payments runs SQL inside" in caplog.text
 
 
 def test_logs_with_its_stack_where_structlog_is_not_configured(
