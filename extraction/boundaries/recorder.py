@@ -24,6 +24,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -82,6 +83,7 @@ class Recorder:
         """With nothing counted: the child of a fork has its parent's counts, and none of its threads."""
         # Of a kind that one thread may take twice: a signal's handler may run a statement while it counts one.
         self._lock, self._writing = threading.RLock(), threading.RLock()
+        self._random = random.Random()  # noqa: S311  # the application may have seeded the one that all share
         self._record = Record(share=self.share, since=_now())
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -167,7 +169,7 @@ class Recorder:
         return self._draw("transaction" if inside else "statement")
 
     def _draw(self, kind: str) -> bool:
-        drawn = self.share >= 1 or random.random() < self.share  # noqa: S311
+        drawn = self.share >= 1 or self._random.random() < self.share
         if drawn:
             with self._lock:
                 self._record.operations[kind] += 1
@@ -211,6 +213,10 @@ def start(recorder: Recorder) -> None:
         _is_hooked = True
         atexit.register(stop)
         os.register_at_fork(after_in_child=_forked)
+        from multiprocessing.util import register_after_fork  # slow, and most start without a recorder
+
+        _stop_with_multiprocessing(stop)
+        register_after_fork(stop, _stop_with_multiprocessing)
 
 
 def stop() -> None:
@@ -288,6 +294,13 @@ def _request_ended(**_: Any) -> None:
 def _forked() -> None:
     if active is not None:
         active.afresh()
+
+
+def _stop_with_multiprocessing(hook: Callable[[], None]) -> None:
+    """Its children end without atexit, and forget after a fork what their parent would do at its end."""
+    from multiprocessing.util import Finalize
+
+    Finalize(None, hook, exitpriority=0)
 
 
 def _is_the_applications(error: Exception) -> bool:

@@ -170,7 +170,12 @@ def test_reads_a_statement_of_every_kind_that_psycopg_takes(statement: Any) -> N
     with connections["orders"].cursor() as cursor:
         with pytest.raises(ForeignTable):
             cursor.execute(statement)
-        cursor.execute(b"SELECT %s", [1])
+
+
+def test_lets_bytes_through_as_they_are() -> None:
+    statement: Any = b"SELECT %s"
+    with connections["orders"].cursor() as cursor:
+        cursor.execute(statement, [1])
         assert cursor.fetchone() == (1,)
 
 
