@@ -5,7 +5,8 @@
 Without the key, or with a share of 0, nothing is watched that was not before. `share` of all requests, tasks, handlers
 and calls are looked at, each from its first statement to its last, so that what belongs together is seen together;
 outside of those it is so many transactions, and so many statements outside of a transaction. A request is seen by
-Django's signals; a task only where it is a FollowingTask, else its transactions are.
+Django's signals, under ASGI only where FollowingMiddleware makes it an operation; a task only where it is a
+FollowingTask, else its transactions are.
 
 Whose code it is, the frame nearest to the statement says that stands in a module; whose table, its model's app. What
 belongs to no module is counted as that. What never reaches Django's cursor is not seen: `cursor.copy()`, `callproc`,

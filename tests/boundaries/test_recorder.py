@@ -15,10 +15,13 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, transaction
-from django.test import Client
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
 
 from extraction.boundaries import recorder
 from extraction.boundaries.callsite import CallSite
@@ -173,6 +176,37 @@ def test_a_request_is_one_operation_from_the_first_middleware_on(client: Client,
     after = dict(recorded().operations)
     assert after.get("request", 0) - before.get("request", 0) == 1
     assert {kind: times for kind, times in after.items() if kind != "request"} == before
+
+
+@pytest.mark.parametrize(
+    ("middleware", "kind"),
+    [([], "statement"), (["extraction.placement.middleware.FollowingMiddleware"], "request")],
+)
+@pytest.mark.urls("tests.boundaries.test_recorder")
+@pytest.mark.django_db(databases="__all__", transaction=True)
+def test_under_asgi_a_request_is_one_where_the_middleware_makes_it_an_operation(
+    middleware: list[str], kind: str, settings: Any, recorded: Recorded
+) -> None:
+    settings.MIDDLEWARE = middleware
+    for url in ("/sync/", "/async/"):
+        assert async_to_sync(AsyncClient().get)(url).status_code == 200
+    found = recorded().operations
+    assert found == {kind: 2 if kind == "request" else 4}
+
+
+def twice(request: HttpRequest) -> HttpResponse:
+    Order.objects.count()
+    Product.objects.count()
+    return HttpResponse()
+
+
+async def twice_async(request: HttpRequest) -> HttpResponse:
+    await Order.objects.acount()
+    await Product.objects.acount()
+    return HttpResponse()
+
+
+urlpatterns = [path("sync/", twice), path("async/", twice_async)]
 
 
 def test_outside_of_an_operation_a_transaction_is_looked_at_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
