@@ -78,6 +78,9 @@ def said() -> dict[str, Any]:
 def modules() -> dict[str, Module]:
     """The modules in this unit, by name; empty where the project names none. Raises ImproperlyConfigured."""
     given = _dict('EXTRACTION["modules"]', said().get("modules"), f'{{"orders": {EXAMPLE}}}')
+    for name in given:
+        if not isinstance(name, str):
+            raise ImproperlyConfigured(f'EXTRACTION["modules"] has the name {name!r}; write it as a text: "{name}"')
     found = {
         name: _module(name, _dict(f'EXTRACTION["modules"]["{name}"]', each, EXAMPLE)) for name, each in given.items()
     }

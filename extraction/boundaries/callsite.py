@@ -1,10 +1,12 @@
 """Whose code runs: the frame nearest to here that stands in a module, else anywhere in the project."""
 
 import os
+import signal
 import sys
 import sysconfig
+import traceback
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from django.apps import apps
 
@@ -45,6 +47,14 @@ def call_site() -> CallSite | None:
         if frame.f_back is None:
             return nearest
         frame = frame.f_back
+
+
+def raised_by_a_signal(error: Exception) -> bool:
+    """A signal's handler raised it, whatever code it met: it is the application's."""
+    found = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = [each.func if isinstance(each, partial) else each for each in found if callable(each)]
+    codes = {getattr(each, "__code__", None) or getattr(type(each).__call__, "__code__", None) for each in handlers}
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @of_setting

@@ -6,7 +6,10 @@
                          module moved would double the first
     ForeignTable         SQL for a table of another module
 
-What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off".
+A transaction that ran no statement yet is none: ATOMIC_REQUESTS opens one on each alias, and it holds nothing.
+
+What a guard does is `EXTRACTION["guards"]`: "raise" (tests, `up`), "log" with the call site (production), "off". It
+logs once in a process for each place where one module crosses into another, of MOST_TOLD places at most.
 `extraction.placement.watch` shows them every statement and commit; no code has to cooperate. What a statement names and
 writes is read from its text, so a SELECT of a function that writes is not seen; nor is what goes past Django's cursor:
 `cursor.copy()` and the driver's own connection. Outside a transaction a write counts as a second commit only on tables
@@ -24,12 +27,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from extraction import project
-from extraction.boundaries.callsite import call_site
+from extraction.boundaries.callsite import call_site, raised_by_a_signal
 from extraction.boundaries.operations import Operation, current
 from extraction.logs import get_logger
 from extraction.project import of_setting
 
 log = get_logger(__name__)
+
+MOST_TOLD = 1000
 
 
 class GuardError(Exception):
@@ -54,7 +59,11 @@ class ForeignTable(GuardError):
 def guard_of(connection: BaseDatabaseWrapper) -> "Guard | None":
     """The guard of a connection whose alias serves one module; none for the others."""
     module = _module_of_alias().get(connection.alias)
-    return None if module is None else Guard(connection, module)
+    if module is None:
+        return None
+    guard = Guard(connection, module)
+    connection._extraction_guard = guard  # type: ignore[attr-defined]
+    return guard
 
 
 class Guard:
@@ -62,6 +71,8 @@ class Guard:
 
     def __init__(self, connection: BaseDatabaseWrapper, module: str) -> None:
         self.connection, self.module = connection, module
+        self.has_run = False
+        """A statement, in the transaction that is open."""
 
     def before_statement(self, tables: frozenset[tuple[str, str]]) -> None:
         """Its tables are the module's, and no transaction of another module is open."""
@@ -76,9 +87,9 @@ class Guard:
                     f"{self.module} runs SQL for {owner}'s table {table}; should {self.module} know it at all? Ask "
                     f"{owner} with a call of contracts/{owner}.py, or hear one of its events",
                 )
-        if in_transaction(self.connection) and (
-            foreign := [other for other in _open_modules() if other != self.module]
-        ):
+        if not in_transaction(self.connection):
+            return
+        if foreign := [other for other in _open_modules() if other != self.module]:
             _report(
                 ForeignTransaction,
                 foreign[0],
@@ -86,6 +97,7 @@ class Guard:
                 f"{self.module} runs SQL inside an open transaction of {', '.join(foreign)}; end that first, or "
                 "publish an event in it",
             )
+        self.has_run = True
 
     def before_commit(self) -> None:
         """It is the operation's first in this module."""
@@ -107,6 +119,9 @@ class Guard:
         if _mode() != "off" and self.module not in operation.commits:
             operation.commits[self.module] = _call_site()
 
+    def transaction_ended(self) -> None:
+        self.has_run = False
+
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """In an atomic block that is not the one a TestCase wraps around a test."""
@@ -126,7 +141,29 @@ def _report(guard: type[GuardError], module: str, other: str, message: str) -> N
         error = guard(f"{site}: {message}")
         error.module, error.other, error.site = module, other, site
         raise error
-    log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=traceback.format_stack())
+    if not _is_told_first(guard.__name__, module, other, site):
+        return
+    stack = "".join(traceback.format_stack())
+    try:
+        log.warning("boundary crossed", guard=guard.__name__, site=site, message=message, stack=stack)
+    except Exception as error:  # of the project's logging, whatever it is made of
+        if raised_by_a_signal(error):
+            raise
+
+
+def _is_told_first(*crossing: str) -> bool:
+    told = _told()
+    if crossing in told or len(told) >= MOST_TOLD:
+        return False
+    told.add(crossing)
+    return True
+
+
+@of_setting
+@cache
+def _told() -> set[tuple[str, ...]]:
+    """Guards, modules and places of what this process has logged."""
+    return set()
 
 
 def _modules() -> Collection[project.Module]:
@@ -156,12 +193,9 @@ def _module_of_alias() -> dict[str, str]:
 
 
 def _open_modules() -> list[str]:
-    module_of = _module_of_alias()
-    return [
-        module_of[connection.alias]
-        for connection in connections.all(initialized_only=True)
-        if connection.alias in module_of and in_transaction(connection)
-    ]
+    """Whose transaction is open and has run a statement."""
+    guards = (getattr(each, "_extraction_guard", None) for each in connections.all(initialized_only=True))
+    return [guard.module for guard in guards if guard and guard.has_run and in_transaction(guard.connection)]
 
 
 def _call_site() -> str:

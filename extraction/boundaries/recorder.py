@@ -5,7 +5,8 @@
 Without the key, or with a share of 0, nothing is watched that was not before. `share` of all requests, tasks, handlers
 and calls are looked at, each from its first statement to its last, so that what belongs together is seen together;
 outside of those it is so many transactions, and so many statements outside of a transaction. A request is seen by
-Django's signals; a task only where it is a FollowingTask, else its transactions are.
+Django's signals, under ASGI only where FollowingMiddleware makes it an operation; a task only where it is a
+FollowingTask, else its transactions are.
 
 Whose code it is, the frame nearest to the statement says that stands in a module; whose table, its model's app. What
 belongs to no module is counted as that. What never reaches Django's cursor is not seen: `cursor.copy()`, `callproc`,
@@ -21,15 +22,13 @@ import atexit
 import math
 import os
 import random
-import signal
 import sys
 import threading
 import time
-import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ from django.core.signals import request_finished, request_started, setting_chang
 
 from extraction import project
 from extraction.boundaries import operations
-from extraction.boundaries.callsite import CallSite, call_site
+from extraction.boundaries.callsite import CallSite, call_site, raised_by_a_signal
 from extraction.boundaries.recording import Busy, Record, append
 from extraction.boundaries.statements import Statement, statement
 from extraction.logs import get_logger
@@ -85,6 +84,7 @@ class Recorder:
         """With nothing counted: the child of a fork has its parent's counts, and none of its threads."""
         # Of a kind that one thread may take twice: a signal's handler may run a statement while it counts one.
         self._lock, self._writing = threading.RLock(), threading.RLock()
+        self._random = random.Random()  # noqa: S311  # the application may have seeded the one that all share
         self._record = Record(share=self.share, since=_now())
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -170,7 +170,7 @@ class Recorder:
         return self._draw("transaction" if inside else "statement")
 
     def _draw(self, kind: str) -> bool:
-        drawn = self.share >= 1 or random.random() < self.share  # noqa: S311
+        drawn = self.share >= 1 or self._random.random() < self.share
         if drawn:
             with self._lock:
                 self._record.operations[kind] += 1
@@ -214,6 +214,10 @@ def start(recorder: Recorder) -> None:
         _is_hooked = True
         atexit.register(stop)
         os.register_at_fork(after_in_child=_forked)
+        from multiprocessing.util import register_after_fork  # slow, and most start without a recorder
+
+        _stop_with_multiprocessing(stop)
+        register_after_fork(stop, _stop_with_multiprocessing)
 
 
 def stop() -> None:
@@ -293,14 +297,18 @@ def _forked() -> None:
         active.afresh()
 
 
+def _stop_with_multiprocessing(hook: Callable[[], None]) -> None:
+    """Its children end without atexit, and forget after a fork what their parent would do at its end."""
+    from multiprocessing.util import Finalize
+
+    Finalize(None, hook, exitpriority=0)
+
+
 def _is_the_applications(error: Exception) -> bool:
     """A signal's handler raised it while our code ran; or nothing that we call raises its kind: it was thrown in."""
     if type(error).__module__.partition(".")[0] not in {*sys.stdlib_module_names, "django", "extraction"}:
         return True
-    found = [signal.getsignal(number) for number in signal.valid_signals()]
-    handlers = [each.func if isinstance(each, partial) else each for each in found if callable(each)]
-    codes = {getattr(each, "__code__", None) or getattr(type(each).__call__, "__code__", None) for each in handlers}
-    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+    return raised_by_a_signal(error)
 
 
 def _now() -> datetime:

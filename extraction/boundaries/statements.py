@@ -1,7 +1,8 @@
 """Which tables a statement reads and writes, and whose they are: read from its text, not parsed as SQL is.
 
 Seen are tables of models, where `sql` finds a table's name; views and functions hide theirs. Of a text that is longer
-than LONGEST only that much is read: what follows there are values.
+than LONGEST only that much is read: what follows there are values. A name that tables of several modules have is the
+table's of the written schema, else of the module that the alias serves alone; else it is not seen.
 """
 
 import re
@@ -12,7 +13,7 @@ from functools import cache, lru_cache
 from django.apps import apps
 
 from extraction import project
-from extraction.boundaries.sql import named
+from extraction.boundaries.sql import Named, named
 from extraction.project import of_setting
 
 LONGEST = 16_384
@@ -38,17 +39,17 @@ def statement(sql: str, *, alone: str = "") -> Statement | None:
     return _statement(sql[:LONGEST], alone)
 
 
-def read(sql: str) -> tuple[frozenset[Table], bool]:
-    """Tables of modules that it names, and whether it writes, be it to a table of no model."""
-    tables, writes = _read(sql[:LONGEST])
+def read(sql: str, *, alone: str = "") -> tuple[frozenset[Table], bool]:
+    """Tables of modules that it names, and whether it writes, be it to a table of no model. `alone` as in statement."""
+    tables, writes = _read(sql[:LONGEST], alone)
     return tables, writes or (len(sql) > LONGEST and _WRITES_AFTER_WITH.match(sql) is not None)
 
 
 @of_setting
 @lru_cache(maxsize=1024)
-def _read(sql: str) -> tuple[frozenset[Table], bool]:
-    owners, found = _owners(), list(named(sql))
-    tables = frozenset((owner, each.parts[-1]) for each in found if (owner := owners.get(each.parts[-1])))
+def _read(sql: str, alone: str) -> tuple[frozenset[Table], bool]:
+    found = list(named(sql))
+    tables = frozenset((owner, each.parts[-1]) for each in found if (owner := _owner(each, alone)))
     return tables, any(each.is_written for each in found)
 
 
@@ -62,25 +63,38 @@ _WRITES_AFTER_WITH = re.compile(
 def _statement(sql: str, alone: str) -> Statement | None:
     reads: set[Table] = set()
     writes: set[Table] = set()
-    owners = _owners()
-    for name, is_written in _tables(sql):
-        if name in owners:
-            (writes if is_written else reads).add((owners[name] or alone, name))
+    for name in _tables(sql):
+        if (owner := _owner(name, alone)) is not None:
+            (writes if name.is_written else reads).add((owner or alone, name.parts[-1]))
     return Statement(tuple(sorted(reads)), tuple(sorted(writes))) if reads or writes else None
+
+
+def _owner(name: Named, alone: str) -> str | None:
+    """Its module, empty where the model's app is none's; None where no model or several modules have the name."""
+    owners = _owners().get(name.parts[-1], {})
+    if len(owners) > 1 and len(name.parts) > 1:
+        owners = {owner: schemas for owner, schemas in owners.items() if name.parts[-2] in schemas}
+    if len(owners) == 1:
+        return next(iter(owners))
+    return alone if alone in owners else None
 
 
 @of_setting
 @cache
-def _owners() -> dict[str, str]:
-    """Module by table name, of all models; empty where the app is no module's."""
-    owner = {app: module.name for module in project.modules().values() for app in module.apps}
-    return {
-        # A name with its schema in it, "schema"."table", is one that some projects give to Django.
-        model._meta.db_table.rpartition('"."')[2]: owner.get(config.name, "")
-        for config in apps.get_app_configs()
-        for model in config.get_models(include_auto_created=True)
-        if not model._meta.proxy
-    }
+def _owners() -> dict[str, dict[str, set[str]]]:
+    """Modules, empty where the app is none's, and the schemas of the table there, by table name: of all models."""
+    module_of = {app: module for module in project.modules().values() for app in module.apps}
+    found: dict[str, dict[str, set[str]]] = {}
+    for config in apps.get_app_configs():
+        module = module_of.get(config.name)
+        for model in config.get_models(include_auto_created=True):
+            if model._meta.proxy:
+                continue
+            # A name with its schema in it, "schema"."table", is one that some projects give to Django.
+            schema, _, table = model._meta.db_table.strip('"').rpartition('"."')
+            owners = found.setdefault(table, {})
+            owners.setdefault(module.name if module else "", set()).add(schema or (module.schema if module else ""))
+    return found
 
 
 _WORD = re.compile(r"(?:[\s(]|--[^\n]*|/\*.*?\*/)*(\w+)", re.DOTALL)
@@ -91,9 +105,8 @@ _BEGINS = {
 """What statements that touch rows begin with; the rest is left alone."""
 
 
-def _tables(sql: str) -> Iterator[tuple[str, bool]]:
-    """Each name where a table's stands, and whether the statement writes it."""
+def _tables(sql: str) -> Iterator[Named]:
+    """Each name where a table's stands."""
     first = _WORD.match(sql)
     if first is not None and first[1].lower() in _BEGINS:
-        for name in named(sql):
-            yield name.parts[-1], name.is_written
+        yield from named(sql)

@@ -68,10 +68,13 @@ class _Watch:
         self.refusal: Refusal | None = None
         self.hiding: _Hiding | None = None
         self.touched: recorder.Transaction | None = None
+        if self.guard:
+            self.guard.transaction_ended()
 
     def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        text = sql if isinstance(sql, str) else sql.as_string(self.connection.connection)
-        tables, writes = statements.read(text)
+        text = self._text(sql)
+        alone = self.guard.module if self.guard else ""
+        tables, writes = statements.read(text, alone=alone)
         inside = in_transaction(self.connection)
         commits = writes and not inside
         if self.guard:
@@ -91,9 +94,14 @@ class _Watch:
             self._committed(of_the_module=bool(tables))
         self.wrote |= writes and inside
         if (recording := recorder.active) is not None:
-            alone = self.guard.module if self.guard else ""
             self.touched = recording.executed(text, alone=alone, inside=inside, transaction=self.touched)
         return result
+
+    def _text(self, statement: Any) -> str:
+        """Of what psycopg takes: a text, bytes, or one that is put together."""
+        if isinstance(statement, bytes):
+            return statement.decode(errors="replace")
+        return statement if isinstance(statement, str) else str(statement.as_string(self.connection.connection))
 
     def commit(self) -> None:
         self._end_of_transaction(self.really_commit, self.connection.rollback)

@@ -1,9 +1,17 @@
 """Each runtime guard is broken on purpose and seen to catch it, inside a TestCase transaction and outside of one."""
 
+import io
 import logging
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from typing import Any
 
+import psycopg.sql
 import pytest
-from django.db import connections
+import structlog
+from django.apps import apps
+from django.db import ProgrammingError, connections
 from django.db import transaction as django_transaction
 from django.test import RequestFactory
 from pytest_django import Settings
@@ -12,10 +20,10 @@ from contracts.runtime import CallInTransaction, transaction, use
 from contracts.runtime.idempotency import Answer, record
 from contracts.users import Users
 from extraction import project
-from extraction.boundaries import statements
+from extraction.boundaries import guards, statements
 from extraction.boundaries.guards import ForeignTable, ForeignTransaction, SecondCommit
 from extraction.boundaries.operations import Operation
-from extraction.boundaries.statements import LONGEST, read
+from extraction.boundaries.statements import LONGEST, read, statement
 from extraction.placement.middleware import FollowingMiddleware
 
 
@@ -48,6 +56,18 @@ def test_refuses_a_transaction_of_one_module_inside_anothers() -> None:
             write("orders")
             with transaction("inventory"):
                 write("inventory")
+
+
+def test_a_transaction_that_ran_no_statement_is_none() -> None:
+    """As ATOMIC_REQUESTS opens on each alias."""
+    with ExitStack() as atomic:
+        for module in ("orders", "payments", "inventory"):
+            atomic.enter_context(transaction(module))
+        write("orders")
+        with pytest.raises(ForeignTransaction, match="inventory runs SQL inside an open transaction of orders;"):
+            write("inventory")
+    with transaction("orders"), transaction("inventory"):
+        write("inventory")
 
 
 def test_allows_one_transaction_after_the_other() -> None:
@@ -137,6 +157,28 @@ def test_refuses_sql_for_a_table_of_another_module_and_says_where() -> None:
             cursor.execute(f'SELECT * FROM "{table}"')
 
 
+STATEMENTS: list[Any] = [
+    "SELECT 1 FROM payments_payment",
+    "SELECT 1 FROM payments_payment /* ¿ */".encode(),
+    "SELECT 1 FROM payments_payment /* ¿ */".encode("latin-1"),
+    psycopg.sql.SQL("SELECT 1 FROM {}").format(psycopg.sql.Identifier("payments_payment")),
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_reads_a_statement_of_every_kind_that_psycopg_takes(statement: Any) -> None:
+    with connections["orders"].cursor() as cursor:
+        with pytest.raises(ForeignTable):
+            cursor.execute(statement)
+
+
+def test_lets_bytes_through_as_they_are() -> None:
+    statement: Any = b"SELECT %s"
+    with connections["orders"].cursor() as cursor:
+        cursor.execute(statement, [1])
+        assert cursor.fetchone() == (1,)
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -173,6 +215,45 @@ def test_does_not_take_a_string_a_column_or_an_alias_for_a_table(sql: str) -> No
     assert not read(sql.format(t=table_of("payments")))[0]
 
 
+@pytest.fixture
+def one_name_for_two(settings: Settings) -> Iterator[None]:
+    """orders and payments each have a table of this name, in its own schema."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apps.get_model("payments.Payment")._meta, "db_table", "orders_order")
+        settings.EXTRACTION = {**settings.EXTRACTION}
+        yield
+
+
+@pytest.mark.usefixtures("one_name_for_two")
+@pytest.mark.parametrize(
+    ("table", "alone", "owner"),
+    [
+        ("orders_order", "orders", "orders"),
+        ("orders_order", "payments", "payments"),
+        ("payments.orders_order", "orders", "payments"),
+        ('"orders"."orders_order"', "", "orders"),
+        ("orders_order", "", None),
+        ("orders_order", "users", None),
+        ("elsewhere.orders_order", "orders", None),
+        ("inventory_product", "orders", "inventory"),
+    ],
+)
+def test_a_name_of_two_tables_is_the_schemas_then_the_aliass_own_modules(
+    table: str, alone: str, owner: str | None
+) -> None:
+    sql = f"SELECT 1 FROM {table}"
+    assert {found for found, _ in read(sql, alone=alone)[0]} == ({owner} if owner else set())
+    seen = statement(sql, alone=alone)
+    assert (seen.reads[0][0] if seen else None) == owner
+
+
+@pytest.mark.usefixtures("one_name_for_two")
+def test_allows_a_module_its_own_table_of_a_name_that_another_has_too() -> None:
+    apps.get_model("orders.Order").objects.count()
+    with pytest.raises(ProgrammingError, match="does not exist"):  # the guard lets it through to the server
+        apps.get_model("payments.Payment").objects.count()
+
+
 @pytest.mark.parametrize(
     ("sql", "writes"),
     [
@@ -195,14 +276,71 @@ def test_of_a_long_statement_no_more_is_kept_than_is_read() -> None:
     assert statements._read.cache_info().currsize <= kept + 1
 
 
-def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
-    with caplog.at_level(logging.WARNING), transaction("orders"):
+def cross() -> None:
+    with transaction("orders"):
         write("orders")
         with transaction("inventory"):
             write("inventory")
+
+
+def test_only_logs_in_production_with_the_call_site(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    with caplog.at_level(logging.WARNING):
+        cross()
     assert "ForeignTransaction" in caplog.text
     assert "test_guards.py" in caplog.text
+
+
+def test_logs_each_place_once_and_no_more_of_them_than_it_keeps(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    monkeypatch.setattr(guards, "MOST_TOLD", 2)
+    with caplog.at_level(logging.WARNING), transaction("orders"):
+        write("orders")
+        for _ in range(3):
+            for module in ("inventory", "payments", "users"):
+                with transaction(module):
+                    write(module)
+    assert caplog.text.count("boundary crossed") == 2
+    assert "inventory runs SQL inside" in caplog.text
+    assert "payments runs SQL inside" in caplog.text
+
+
+def test_logs_with_its_stack_where_structlog_is_not_configured(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    told = io.StringIO()
+    logger = structlog.wrap_logger(structlog.PrintLogger(told), processors=[structlog.dev.ConsoleRenderer()])
+    monkeypatch.setattr(guards, "log", logger)
+    cross()
+    assert "ForeignTransaction" in told.getvalue()
+    assert ", in cross\n" in told.getvalue()
+
+
+@pytest.mark.parametrize("is_signals", [False, True])
+def test_logging_that_fails_stays_out_of_the_application(
+    is_signals: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal's handler raises meanwhile does not."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError
+
+    def processor(*_: object) -> str:
+        if is_signals:
+            signal.raise_signal(signal.SIGUSR2)
+        raise RuntimeError
+
+    settings.EXTRACTION = {**settings.EXTRACTION, "guards": "log"}
+    monkeypatch.setattr(guards, "log", structlog.wrap_logger(structlog.PrintLogger(), processors=[processor]))
+    before = signal.signal(signal.SIGUSR2, fail)
+    try:
+        with pytest.raises(TimeoutError) if is_signals else nullcontext():
+            cross()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_refused_second_commit_is_rolled_back() -> None:

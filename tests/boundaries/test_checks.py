@@ -202,6 +202,18 @@ def test_url_configurations_that_cannot_be_loaded_are_told_and_the_rest_is_looke
     assert {"boundaries.E301", "boundaries.E309"} <= {each["code"] for each in found}
 
 
+def test_tasks_that_end_the_process_are_told_and_end_nothing(street: Street) -> None:
+    tasks = street.folder / "florist" / "tasks.py"
+    tasks.write_text("import sys\nsys.exit('no broker')\n")
+    try:
+        found = street.findings()
+    finally:
+        tasks.unlink()
+    (said,) = [each for each in found if "tasks" in each["what"] and each["code"] == "boundaries.E001"]
+    assert said["what"] == "has tasks that cannot be loaded: SystemExit: no broker"
+    assert (said["path"], said["module"]) == ("florist/tasks.py", "florist")
+
+
 def test_a_rule_that_dies_is_told_and_hides_no_other(street: Street) -> None:
     models = street.folder / "bakery" / "models.py"
     kept = models.read_text()

@@ -256,6 +256,7 @@ def of(*apps: str, **more: Any) -> dict[str, Any]:
         ({"modules": {"orders": "modules.orders"}}, r"\[\"orders\"\] is 'modules\.orders'; it takes .*\"apps\""),
         ({"modules": {"orders": of() | {"apps": "modules.orders"}}}, r"its apps are .*; write a list: \[\"shop.orders"),
         ({"modules": {"orders": of(urls="/orders/")}}, r"its urls are '/orders/'; write a list: \[\"/orders/\"\]"),
+        ({"modules": {1: of()}}, r"\[\"modules\"\] has the name 1; write it as a text: \"1\""),
         ({"modules": {"orders": {"apps": []}}}, r"module 'orders' has no 'database'; add it"),
         ({"modules": {"a": of("x"), "b": of("x")}}, r"'x' is in the modules a and b; a package has one owner: take it"),
         ({"modules": {"a": of("x", "x")}}, r"'x' is in the module a twice; a package has one owner"),

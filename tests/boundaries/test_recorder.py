@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, transaction
-from django.test import Client
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
 
 from extraction.boundaries import recorder
 from extraction.boundaries.callsite import CallSite
@@ -32,6 +37,7 @@ from tests.journeys.buying import shelve
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 ORDER, PAYMENT, SESSION = ("orders", "orders_order"), ("payments", "payments_payment"), ("", "django_session")
 WRITE_ORDER = 'UPDATE "orders_order" SET "state" = %s WHERE false'
 READ_PAYMENT = 'SELECT "payments_payment"."state" FROM "payments_payment"'
@@ -145,7 +151,7 @@ def test_a_statement_that_failed_does_not_count(recorded: Recorded) -> None:
 
 def test_an_operation_is_looked_at_whole_or_not_at_all(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([0.7, 0.3])
-    monkeypatch.setattr("extraction.boundaries.recorder.random.random", lambda: next(drawn))
+    monkeypatch.setattr("extraction.boundaries.recorder.random.Random", lambda: Mock(random=lambda: next(drawn)))
     started = Recorder(share=0.5, file=file, every_s=3600)
     recorder.start(started)
     for name in ("first", "second"):
@@ -172,9 +178,40 @@ def test_a_request_is_one_operation_from_the_first_middleware_on(client: Client,
     assert {kind: times for kind, times in after.items() if kind != "request"} == before
 
 
+@pytest.mark.parametrize(
+    ("middleware", "kind"),
+    [([], "statement"), (["extraction.placement.middleware.FollowingMiddleware"], "request")],
+)
+@pytest.mark.urls("tests.boundaries.test_recorder")
+@pytest.mark.django_db(databases="__all__", transaction=True)
+def test_under_asgi_a_request_is_one_where_the_middleware_makes_it_an_operation(
+    middleware: list[str], kind: str, settings: Any, recorded: Recorded
+) -> None:
+    settings.MIDDLEWARE = middleware
+    for url in ("/sync/", "/async/"):
+        assert async_to_sync(AsyncClient().get)(url).status_code == 200
+    found = recorded().operations
+    assert found == {kind: 2 if kind == "request" else 4}
+
+
+def twice(request: HttpRequest) -> HttpResponse:
+    Order.objects.count()
+    Product.objects.count()
+    return HttpResponse()
+
+
+async def twice_async(request: HttpRequest) -> HttpResponse:
+    await Order.objects.acount()
+    await Product.objects.acount()
+    return HttpResponse()
+
+
+urlpatterns = [path("sync/", twice), path("async/", twice_async)]
+
+
 def test_outside_of_an_operation_a_transaction_is_looked_at_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([0.7, 0.3, 0.7])
-    monkeypatch.setattr("extraction.boundaries.recorder.random.random", lambda: next(drawn))
+    monkeypatch.setattr("extraction.boundaries.recorder.random.Random", lambda: Mock(random=lambda: next(drawn)))
     half = Recorder(share=0.5, file=file, every_s=3600)
     for _ in range(2):
         within = half.executed(WRITE_ORDER, alone="", inside=True, transaction=None)
@@ -373,6 +410,48 @@ def test_the_child_of_a_fork_counts_anew(recording: Recorder, file: Path) -> Non
         os._exit(0 if forgot else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert not recording._record.is_empty
+
+
+CHILD = """
+import multiprocessing, sys
+from pathlib import Path
+from django.conf import settings
+settings.configure(EXTRACTION={"modules": {}})
+from extraction.boundaries import recorder
+
+def work():
+    if recorder.active is None:
+        begin()
+    recorder.active.executed("select 1", alone="", inside=False, transaction=None)
+
+def begin():
+    recorder.start(recorder.Recorder(share=1.0, file=Path(sys.argv[2]), every_s=3600))
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fork":
+        begin()
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+"""
+
+
+@pytest.mark.parametrize("way", ["fork", "forkserver"])
+def test_a_child_of_multiprocessing_writes_at_its_end(way: str, tmp_path: Path) -> None:
+    """Which is not Python's own: it ends by os._exit."""
+    program, file = tmp_path / "program.py", tmp_path / "coupling.jsonl"
+    program.write_text(CHILD)
+    done = subprocess.run([sys.executable, program, way, file], env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
+    assert done.returncode == 0
+    assert [line["operations"] for line in lines(file) if line] == [{"statement": 1}]
+
+
+def test_it_draws_nothing_from_the_generator_that_all_share(file: Path) -> None:
+    before = random.getstate()
+    started = Recorder(share=0.5, file=file, every_s=3600)
+    started.executed(READ_PAYMENT, alone="", inside=False, transaction=None)
+    assert random.getstate() == before
 
 
 def test_without_the_setting_nothing_is_watched() -> None:

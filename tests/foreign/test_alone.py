@@ -37,7 +37,7 @@ from django.db import router
 from extraction.models import Record
 assert router.db_for_write(Record) == "default"
 from extraction.placement.where import log
-log.warning("placement not read", module="50 %s")
+log.warning("placement not read", module="50 %s", stack="  here\\n")
 from django.db.models.signals import post_migrate, pre_migrate
 for moment in (pre_migrate, post_migrate):
     moment.send(apps.get_app_config("extraction"), using="default", plan=[])
@@ -48,7 +48,7 @@ def test_the_site_needs_django_and_psycopg_alone() -> None:
     program = PROGRAM.format(others=OTHERS)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.strip() == "placement not read module='50 %s'"
+    assert done.stderr.strip() == "placement not read module='50 %s'\n  here"
 
 
 ON_SQLITE = """

@@ -40,7 +40,7 @@ def _loaded(house: House, member: Member, dotted: str) -> Iterator[Finding]:
     try:
         if find_spec(dotted):
             import_module(dotted)
-    except Exception as error:  # of the project's own code, whatever it does at import
+    except (Exception, SystemExit) as error:  # of the project's own code, whatever it does at import
         path = in_file(house, house.directory(dotted).with_suffix(".py")).path
         what = f"has tasks that cannot be loaded: {type(error).__name__}: {error}"
         yield Finding(path=path, code="boundaries.E001", module=member.name, other="", what=what)
