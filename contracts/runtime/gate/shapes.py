@@ -173,6 +173,9 @@ class _Walk:
     def _items(self, before: Shape, after: Shape, where: str, above: frozenset[tuple[str, str]]) -> Iterator[Change]:
         old, new = before.schema.get("prefixItems", ()), after.schema.get("prefixItems", ())
         for place, (was, now) in enumerate(zip(old, new, strict=False)):
+            if (names := (was.get("title"), now.get("title")))[0] != names[1]:
+                what, shown = "is another field", [_shown(name) for name in names]
+                yield Change(where=f"{where}[{place}]", what=what, before=shown[0], after=shown[1], breaks=True)
             yield from self.compare(before.part(was), after.part(now), f"{where}[{place}]", above)
         if len(old) != len(new):
             told = f"{len(old)} items", f"{len(new)} items"
