@@ -2,8 +2,8 @@
 
 To drop its findings is not enough: a rule of the source keeps strings from the rules behind it, a reader of imports
 keeps places from import-linter's contracts, a guard that refuses a statement keeps the next guard from being asked, and
-E301 leaves the key of inheritance to E302, that to ContentType to E303. The other rules of the checks, and those of the
-database and the contracts, know nothing of each other: they need no more than the dropping.
+E301 leaves the key of inheritance to E302, that to ContentType to E303. For the other rules of the checks, of the
+database and of the contracts the dropping is enough: a superuser, whom E404 leaves to E403, is no breach here.
 """
 
 from collections.abc import Callable, Iterator
