@@ -244,7 +244,7 @@ class _Walk:
 
 
 _INTEGER, _NUMBER, _OTHER_TYPE = "integer", "number", "has another type"
-_RULES = ("format", "pattern", "multipleOf", "uniqueItems", "contentEncoding")
+_RULES = ("format", "pattern", "multipleOf", "uniqueItems", "contentEncoding", "style")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 
