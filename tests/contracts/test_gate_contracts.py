@@ -70,8 +70,8 @@ IMPORT = "from datetime import datetime\n"
             "Annotated[datetime, msgspec.Meta(tz=True)]",
             'placed_at has another format (before: "date-time or date-time-local"; after: "date-time")',
         ),
-        ("[str,", "[UUID,", 'quantities has other keys (before: none; after: {"format": "uuid"})'),
-        ("[str,", "[int,", 'quantities has other keys (before: none; after: {"format": "integer"})'),
+        ("[str,", "[UUID,", 'quantities{key} has another format (before: none; after: "uuid")'),
+        ("[str,", "[int,", 'quantities{key} has another format (before: none; after: "integer")'),
     ],
 )
 def test_another_type_that_json_writes_as_the_same_breaks(before: str, after: str, told: str) -> None:
@@ -86,6 +86,16 @@ def test_a_parameter_that_was_any_text_and_is_a_time_now_takes_less() -> None:
         "inventory.catalogue: parameters.search has another format "
         '(before: none; after: "date-time or date-time-local")'
     ]
+
+
+def test_a_value_that_the_keys_of_a_dict_did_not_have_breaks() -> None:
+    import_enum = (IMPORT, f"{IMPORT}from enum import StrEnum\n")
+    keys = "\n\nclass Size(StrEnum):\n    S = 's'\n{}\n\nclass OrderFacts"
+    one, other = (("\n\nclass OrderFacts", keys.format(more)) for more in ("", "    M = 'm'\n"))
+    fact = (FACT, FACT.replace("[str,", "['Size',"))
+    old, new = (document("orders", import_enum, fact, size) for size in (one, other))
+    told = [str(each) for each in differences(old, new)]
+    assert told[0] == 'orders.fact: result.quantities{key} may be "m" (before: "s"; after: "m" | "s")'
 
 
 def test_fields_that_are_written_in_a_list_keep_their_places() -> None:

@@ -224,10 +224,8 @@ class _Walk:
             yield self._more(where, told) if was is False else self._less(where, told)
         elif was is not False and (isinstance(was, Mapping) or isinstance(now, Mapping)):
             yield from self.compare(before.part(was), after.part(now), f"{where}{{}}", above)
-        names = before.schema.get("propertyNames", {}), after.schema.get("propertyNames", {})
-        if names[0] != names[1]:
-            shown = [_shown(keys or None) for keys in names]
-            yield Change(where=where, what="has other keys", before=shown[0], after=shown[1], breaks=True)
+        old, new = ({"type": "string", **side.schema.get("propertyNames", {})} for side in (before, after))
+        yield from self.compare(before.part(old), after.part(new), f"{where}{{key}}", above)
 
     def _visible(self, schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """Of an HTTP interface a request has no field that is readOnly, an answer none that is writeOnly."""
