@@ -13,6 +13,14 @@ MARK = "<!-- Written by `manage.py modules --write`. -->"
 INDEX = "README.md"
 
 
+class Handwritten(Exception):
+    """A page would be written over a file that somebody else wrote."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+        super().__init__(", ".join(map(str, paths)))
+
+
 def pages(catalogue: Catalogue) -> dict[str, str]:
     """The text of each page by its file name."""
     found = {f"{canvas.name}.md": _text(_page(catalogue, canvas)) for canvas in catalogue.modules}
@@ -20,9 +28,11 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
 
 
 def write(catalogue: Catalogue, folder: Path) -> list[Path]:
-    """Bring the folder up to date; the files that were changed, made or taken away."""
+    """Bring the folder up to date; the files that were changed, made or taken away. Raises Handwritten, before that."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = stale(catalogue, folder)
+    if foreign := [path for path in changed if path.exists() and MARK not in _read(path)]:
+        raise Handwritten(foreign)
     expected = pages(catalogue)
     for path in changed:
         if path.name in expected:

@@ -1,9 +1,9 @@
 """Takes one rule away for the rest of a process, as if nobody had written it.
 
 To drop its findings is not enough: a rule of the source keeps strings from the rules behind it, a reader of imports
-keeps places from import-linter's contracts, and a guard that refuses a statement keeps the next guard from being asked.
-Layers whose rules know nothing of each other (checks, database, contracts) need no more than the dropping; that a key
-to ContentType is a generic relation (E303) and no relation to another module's model (E301) is what the two mean.
+keeps places from import-linter's contracts, a guard that refuses a statement keeps the next guard from being asked, and
+E301 leaves the key of inheritance to E302, that to ContentType to E303. For the other rules of the checks, of the
+database and of the contracts the dropping is enough: a superuser, whom E404 leaves to E403, is no breach here.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,16 +11,19 @@ from typing import Any
 
 from contracts.runtime import calls, dispatch
 from extraction.boundaries import guards, imports, linter, source
+from extraction.boundaries.checks import relations
 
 READERS: dict[str, tuple[Any, str]] = {
     "boundaries.E101": (imports._Reader, "direct"),
     "boundaries.E102": (imports._Reader, "through_helpers"),
     "boundaries.E103": (imports._Reader, "published"),
     "boundaries.E104": (linter, "broken"),
+    "boundaries.E302": (relations, "is_inheritance"),
+    "boundaries.E303": (relations, "is_content_type"),
     "boundaries.E501": (calls, "open_transactions"),
     "boundaries.E504": (dispatch, "open_transactions"),
 }
-"""Who tells of a code, where that is one function: it tells of nothing."""
+"""Who tells of a code, or leaves a thing to it, where that is one function: it tells of nothing, and leaves nothing."""
 GUARDS = {
     "boundaries.E501": guards.ForeignTransaction,
     "boundaries.E502": guards.SecondCommit,

@@ -11,9 +11,14 @@ from typing import Any, cast
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
+from django.db import models
+from django.test.utils import isolate_apps
 
 from extraction.boundaries import guards, source
+from extraction.boundaries.checks import relations
 from extraction.boundaries.house import House, Member
 from shop.breaches import without
 from shop.breaches.breach import Append, Breach, Change, Create, NotApplicable, Replace, apply, diff
@@ -127,6 +132,28 @@ def test_what_a_rule_took_the_next_may_have_when_it_is_away(tmp_path: Path) -> N
     assert [each.code for each in source.findings(house)] == ["boundaries.E201"]
     without.take_away("boundaries.E201")
     assert [each.code for each in source.findings(house)] == ["boundaries.E202"]
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize(("code", "field"), [("boundaries.E302", "base"), ("boundaries.E303", "kind")])
+def test_what_is_left_to_a_rule_e301_tells_when_it_is_away(
+    code: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with isolate_apps():
+
+        class Licence(Permission):
+            base = models.OneToOneField(Permission, models.CASCADE, parent_link=True, related_name="+")
+            kind = models.ForeignKey(ContentType, models.CASCADE, related_name="+")
+
+            class Meta:
+                app_label = "a"
+
+    a = Member(name="a", packages=(), labels=("a",))
+    house = House(ROOT, (a, Member(name="b", packages=(), labels=("auth", "contenttypes"))))
+    monkeypatch.setattr(relations, "models_of_members", lambda house: [(a, Licence)])
+    assert not list(relations.findings(house))
+    without.take_away(code)
+    assert [each.what.rpartition(".")[2] for each in relations.findings(house)] == [field]
 
 
 @pytest.mark.usefixtures("as_before")

@@ -230,16 +230,16 @@ def test_a_schema_that_is_missing_is_told_with_the_command(files: Gate, tmp_path
     [
         ("{", "cannot be read"),
         ("[]", "holds no JSON object"),
-        ('{"format": 2}', "has format 2; this release reads 1"),
-        ('{"format": 1, "module": "users"}', 'is that of module "users"'),
-        ('{"format": 1, "module": "orders"}', "has no events, calls, errors, $defs"),
+        ('{"format": 3}', "has format 3; this release reads 2"),
+        ('{"format": 2, "module": "users"}', 'is that of module "users"'),
+        ('{"format": 2, "module": "orders"}', "has no events, calls, errors, $defs"),
         (
-            '{"format": 1, "module": "orders", "events": {"orders.order_placed.v1": 3}, "calls": {}, "errors": {}, '
+            '{"format": 2, "module": "orders", "events": {"orders.order_placed.v1": 3}, "calls": {}, "errors": {}, '
             '"$defs": {}}',
             "is not as it was written",
         ),
         (
-            '{"format": 1, "module": "orders", "events": {"orders.order_placed.v1": {"key": "order_id", "schema": '
+            '{"format": 2, "module": "orders", "events": {"orders.order_placed.v1": {"key": "order_id", "schema": '
             '{"$ref": "#/$defs/Gone"}}}, "calls": {}, "errors": {}, "$defs": {}}',
             "#/$defs/Gone is referred to and not there",
         ),
@@ -260,7 +260,7 @@ def test_a_file_that_cannot_be_compared_is_told_and_not_overwritten(
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [('{"x-contract-format": 9}', "has format 9"), ('{"openapi": "2.0", "x-contract-format": 1}', 'is OpenAPI "2.0"')],
+    [('{"x-contract-format": 9}', "has format 9"), ('{"openapi": "2.0", "x-contract-format": 2}', 'is OpenAPI "2.0"')],
 )
 def test_an_interface_of_another_form_is_told(files: Gate, tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "http" / "orders.json").write_text(text)

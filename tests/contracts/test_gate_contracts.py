@@ -52,6 +52,64 @@ def test_a_field_of_another_type_breaks_and_both_types_are_told() -> None:
     ) == ["orders.order_placed.v1: total_cents has another type (before: integer; after: string)"]
 
 
+FACT = "    quantities: dict[str, int]\n    placed_at: datetime\n"
+IMPORT = "from datetime import datetime\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("datetime", "str", 'placed_at has another format (before: "date-time or date-time-local"; after: none)'),
+        (
+            "datetime",
+            "time",
+            'placed_at has another format (before: "date-time or date-time-local"; after: "time or partial-time")',
+        ),
+        (
+            "datetime",
+            "Annotated[datetime, msgspec.Meta(tz=True)]",
+            'placed_at has another format (before: "date-time or date-time-local"; after: "date-time")',
+        ),
+        ("[str,", "[UUID,", 'quantities{key} has another format (before: none; after: "uuid")'),
+        ("[str,", "[int,", 'quantities{key} has another format (before: none; after: "integer")'),
+    ],
+)
+def test_another_type_that_json_writes_as_the_same_breaks(before: str, after: str, told: str) -> None:
+    imports = (IMPORT, "from datetime import datetime, time\nfrom typing import Annotated\n")
+    edits = (FACT, FACT.replace(before, after)), imports
+    assert breaks("orders", *edits) == [f"orders.{where}.{told}" for where in ("fact: result", "facts: result.facts[]")]
+
+
+def test_a_parameter_that_was_any_text_and_is_a_time_now_takes_less() -> None:
+    told = breaks("inventory", ("from uuid", f"{IMPORT}from uuid"), ('search: str = ""', 'search: datetime = ""'))
+    assert told == [
+        "inventory.catalogue: parameters.search has another format "
+        '(before: none; after: "date-time or date-time-local")'
+    ]
+
+
+def test_a_value_that_the_keys_of_a_dict_did_not_have_breaks() -> None:
+    import_enum = (IMPORT, f"{IMPORT}from enum import StrEnum\n")
+    keys = "\n\nclass Size(StrEnum):\n    S = 's'\n{}\n\nclass OrderFacts"
+    one, other = (("\n\nclass OrderFacts", keys.format(more)) for more in ("", "    M = 'm'\n"))
+    fact = (FACT, FACT.replace("[str,", "['Size',"))
+    old, new = (document("orders", import_enum, fact, size) for size in (one, other))
+    told = [str(each) for each in differences(old, new)]
+    assert told[0] == 'orders.fact: result.quantities{key} may be "m" (before: "s"; after: "m" | "s")'
+
+
+def test_fields_that_are_written_in_a_list_keep_their_places() -> None:
+    head = "class PlacedLine(msgspec.Struct, frozen=True, kw_only=True"
+    listed = (head, head + ", array_like=True")
+    lot = ("    sku: str\n    quantity: int\n\n\nclass OrderPlaced", "    {}: int\n    {}: int\n\n\nclass OrderPlaced")
+    one, other = ((lot[0], lot[1].format(*names)) for names in (("lot", "quantity"), ("quantity", "lot")))
+    told = [str(each) for each in differences(document("orders", listed, one), document("orders", listed, other))]
+    assert told == [
+        'orders.order_placed.v1: lines[][0] is another field (before: "lot"; after: "quantity")',
+        'orders.order_placed.v1: lines[][1] is another field (before: "quantity"; after: "lot")',
+    ]
+
+
 def test_a_number_that_may_have_decimals_now_breaks() -> None:
     assert breaks(
         "payments",

@@ -200,6 +200,31 @@ def test_a_status_or_a_form_of_the_answer_that_is_gone_breaks(orders: Before) ->
     )
 
 
+def listing(*, explode: bool | None = None, headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An operation with a list in its query, that answers with headers."""
+    parameter: dict[str, Any] = {"name": "sku", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}}
+    if explode is not None:
+        parameter["explode"] = explode
+    answer = {"headers": {name: {"required": True, "schema": {"type": "integer"}} for name in headers}}
+    return {"paths": {"/api/": {"get": {"parameters": [parameter], "responses": {"200": answer}}}}}
+
+
+def test_a_list_in_a_query_is_written_as_before() -> None:
+    assert not list(operation_differences(listing(), listing(explode=True)))
+    (told,) = operation_differences(listing(), listing(explode=False))
+    assert told.change.breaks
+    assert str(told) == 'GET /api/: query.sku has another style (before: "form, exploded"; after: "form")'
+
+
+def test_a_header_of_an_answer_that_was_removed_breaks_and_a_new_one_passes() -> None:
+    (told,) = operation_differences(listing(headers=("X-Total",)), listing())
+    assert told.change.breaks
+    assert str(told) == "GET /api/: 200.headers.x-total was removed (before: integer, required)"
+    (told,) = operation_differences(listing(), listing(headers=("X-Total",)))
+    assert not told.change.breaks
+    assert not list(operation_differences(listing(headers=("X-Total",)), listing(headers=("x-total",))))
+
+
 def test_a_field_that_is_only_read_is_not_part_of_a_request(users: Before) -> None:
     other = deepcopy(users.document)
     patched = other["components"]["schemas"]["PatchedProfile"]["properties"]

@@ -48,6 +48,7 @@ def _messages(verdict: Verdict) -> Iterator[CheckMessage]:
         return
     if verdict.problem:
         hint = f"Take it from version control again: git checkout -- {verdict.path}"
+        hint += f". One of an earlier format: delete it, and before anything else changes {WRITE}"
         yield Error(f"{verdict.path} {verdict.problem}", hint=hint, obj=here, id="contracts.E007")
         return
     breaking = [breach(each, definitions()) for each in verdict.differences if each.change.breaks]

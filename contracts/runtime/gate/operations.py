@@ -48,17 +48,12 @@ class _Side:
             else each["name"]
             for each in found
         }
-        return Shape(
-            {
-                "type": "object",
-                "properties": {
-                    names[each["name"]]: {**each.get("schema", {}), "deprecated": each.get("deprecated", False)}
-                    for each in found
-                },
-                "required": [names[each["name"]] for each in found if each.get("required")],
-            },
-            self.document,
-        )
+        return self._named({names[each["name"]]: each for each in found})
+
+    def headers(self, status: str) -> Shape:
+        """Those of an answer as one object."""
+        found = self.responses()[status].get("headers", {})
+        return self._named({name.lower(): header for name, header in found.items()})
 
     def body(self) -> Mapping[str, Any] | None:
         return self.operation.get("requestBody")
@@ -75,6 +70,12 @@ class _Side:
     def shape(self, schema: Any) -> Shape:
         return Shape(schema, self.document)
 
+    def _named(self, values: Mapping[str, Mapping[str, Any]]) -> Shape:
+        """Parameters or headers as one object."""
+        required = [name for name, each in values.items() if each.get("required")]
+        fields = {name: _field(each) for name, each in values.items()}
+        return Shape({"type": "object", "properties": fields, "required": required}, self.document)
+
     def _parameters(self) -> list[Mapping[str, Any]]:
         return list(self.operation.get("parameters", ()))
 
@@ -87,6 +88,15 @@ def _operations(document: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str,
         for method, operation in item.items()
         if method in METHODS
     }
+
+
+def _field(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter or a header; that of a list says how the list is written."""
+    schema = {**value.get("schema", {}), "deprecated": value.get("deprecated", False)}
+    if schema.get("type") in ("array", "object"):
+        style = value.get("style", "form" if value.get("in") in ("query", "cookie") else "simple")
+        schema["style"] = f"{style}{', exploded' * value.get('explode', style == 'form')}"
+    return schema
 
 
 def _of_operation(before: _Side, after: _Side) -> Iterator[Change]:
@@ -129,6 +139,7 @@ def _of_responses(before: _Side, after: _Side) -> Iterator[Change]:
         else:
             contents = old[status].get("content", {}), new[status].get("content", {})
             yield from _of_content(before, after, *contents, Readers.OLD, status)
+            yield from changes(before.headers(status), after.headers(status), Readers.OLD, f"{status}.headers")
 
 
 def _of_content(

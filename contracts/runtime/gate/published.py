@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
 from contracts.runtime.definitions import Definition, event_type
+from contracts.runtime.gate.schemas import schemas_of
 
-FORMAT = 1
-"""Of the documents; another one is not compared."""
+FORMAT = 2
+"""Of the documents; another one is not compared. Those of format 1 did not say all that they do now."""
 
 
 def published(definition: Definition) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def published(definition: Definition) -> dict[str, Any]:
         types["calls", method.name, "result"] = method.returns
     for name, error in definition.errors.items():
         types["errors", name] = error
-    schemas, parts = msgspec.json.schema_components(list(types.values()), ref_template="#/$defs/{name}")
+    schemas, parts = schemas_of(list(types.values()))
     schema = dict(zip(types, schemas, strict=True))
     return {
         "format": FORMAT,

@@ -173,6 +173,9 @@ class _Walk:
     def _items(self, before: Shape, after: Shape, where: str, above: frozenset[tuple[str, str]]) -> Iterator[Change]:
         old, new = before.schema.get("prefixItems", ()), after.schema.get("prefixItems", ())
         for place, (was, now) in enumerate(zip(old, new, strict=False)):
+            if (names := (was.get("title"), now.get("title")))[0] != names[1]:
+                what, shown = "is another field", [_shown(name) for name in names]
+                yield Change(where=f"{where}[{place}]", what=what, before=shown[0], after=shown[1], breaks=True)
             yield from self.compare(before.part(was), after.part(now), f"{where}[{place}]", above)
         if len(old) != len(new):
             told = f"{len(old)} items", f"{len(new)} items"
@@ -221,10 +224,8 @@ class _Walk:
             yield self._more(where, told) if was is False else self._less(where, told)
         elif was is not False and (isinstance(was, Mapping) or isinstance(now, Mapping)):
             yield from self.compare(before.part(was), after.part(now), f"{where}{{}}", above)
-        names = before.schema.get("propertyNames", {}), after.schema.get("propertyNames", {})
-        if names[0] != names[1]:
-            shown = [_shown(keys or None) for keys in names]
-            yield Change(where=where, what="has other keys", before=shown[0], after=shown[1], breaks=True)
+        old, new = ({"type": "string", **side.schema.get("propertyNames", {})} for side in (before, after))
+        yield from self.compare(before.part(old), after.part(new), f"{where}{{key}}", above)
 
     def _visible(self, schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """Of an HTTP interface a request has no field that is readOnly, an answer none that is writeOnly."""
@@ -241,7 +242,7 @@ class _Walk:
 
 
 _INTEGER, _NUMBER, _OTHER_TYPE = "integer", "number", "has another type"
-_RULES = ("format", "pattern", "multipleOf", "uniqueItems", "contentEncoding")
+_RULES = ("format", "pattern", "multipleOf", "uniqueItems", "contentEncoding", "style")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 

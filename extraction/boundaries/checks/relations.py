@@ -18,13 +18,18 @@ from extraction.boundaries.house import House, Member
 
 
 def findings(house: House) -> Iterator[Finding]:
-    """Foreign keys, one-to-one and many-to-many fields; those of inheritance are told as such."""
+    """Foreign keys, one-to-one and many-to-many fields; those of inheritance and to ContentType are told as such."""
     for member, model in models_of_members(house):
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
-            if field.remote_field is None or getattr(field.remote_field, "parent_link", False):
+            if field.remote_field is None or is_inheritance(field):
                 continue
             for to in _ends(field):
                 yield from _relation(house, member, model, field, to)
+
+
+def is_inheritance(field: Any) -> bool:
+    """Told by E302, of the class."""
+    return bool(getattr(field.remote_field, "parent_link", False))
 
 
 def _ends(field: Any) -> Iterator[type[Model] | str]:

@@ -67,6 +67,12 @@ class Command(BaseCommand):
             changed = pages.stale(found, folder) if options["check"] else pages.write(found, folder)
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}; name a folder for the pages") from error
+        except pages.Handwritten as error:
+            names = ", ".join(os.path.relpath(path) for path in error.paths)
+            raise CommandError(
+                f"{names}: not written by this command, and nothing was written; delete it, or name another folder: "
+                "--pages DIR"
+            ) from error
         shown = [os.path.relpath(path) for path in changed]
         if options["check"] and changed:
             raise CommandError(f"not fresh: {', '.join(shown)}; run: manage.py modules --write")

@@ -143,6 +143,39 @@ class Remark(models.Model):
         ),
     ),
     Breach(
+        label="19b",
+        title="GenericRelation to a model that is no module's",
+        changes=(
+            Create(
+                "shop/models.py",
+                '''\
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+
+
+class Remark(models.Model):
+    """What somebody wrote of an order, of a payment, of anything."""
+
+    content_type = models.ForeignKey(ContentType, models.CASCADE)
+    object_id = models.UUIDField()
+    subject = GenericForeignKey("content_type", "object_id")
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.text
+''',
+            ),
+            Replace(
+                MODELS,
+                "from django.db import models\n",
+                "from django.contrib.contenttypes.fields import GenericRelation\nfrom django.db import models\n",
+            ),
+            _field('remarks = GenericRelation("shop.Remark")'),
+        ),
+        other="",
+    ),
+    Breach(
         label="20",
         title="signal receiver on another module's model",
         changes=(
