@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Command(BaseCommand):
             ) from error
         shown = [os.path.relpath(path) for path in changed]
         if options["check"] and changed:
-            raise CommandError(f"not fresh: {', '.join(shown)}; run: manage.py modules --write")
+            to = f" --pages {shlex.quote(options['pages'])}" if options["pages"] else ""
+            raise CommandError(f"not fresh: {', '.join(shown)}; run: manage.py modules --write{to}")
         if options["check"]:
             self.stdout.write(f"{len(pages.pages(found))} pages are fresh.")
         else:
