@@ -2,11 +2,12 @@
 
 It reads Python by tree-sitter, so that syntax newer than this interpreter is no obstacle, and templates, fixtures and
 SQL files by what they are. Files of modules are read, and of those beside them what `beside` tells. A file that cannot
-be read is reported as E001; what can be read of it is judged all the same. `files` tells how a comment accepts a
-finding.
+be read is reported as E001, and so is a rule that dies of one; what can be read of it is judged all the same. `files`
+tells how a comment accepts a finding.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -77,7 +78,9 @@ def findings(house: House) -> Iterator[Finding]:
             yield from _findings(path, neighbours, beside.dotted_of(house, path))
     nobody = Neighbours(claims, beside.NOBODY)
     in_helpers = {path: _in_file(path, nobody, OF_HELPERS) for path in beside.helpers(house, claims.parents)}
-    known = {path: sorted(each for each in found if each.other) for path, found in in_helpers.items()}
+    known = {
+        path: sorted(each for each in found if each.other or each.code == "E001") for path, found in in_helpers.items()
+    }
     yield from beside.reached(house, {path: found for path, found in known.items() if found})
 
 
@@ -111,10 +114,10 @@ def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[F
 
 def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]:
     if path.suffix == ".sql":
-        return statements.in_file(data, neighbours)
+        return _unless_it_dies("statements", lambda: statements.in_file(data, neighbours))
     if _is_fixture(path):
-        return fixtures.in_file(data, path, neighbours)
-    return templates.in_file(data, path, neighbours)
+        return _unless_it_dies("fixtures", lambda: fixtures.in_file(data, path, neighbours))
+    return _unless_it_dies("templates", lambda: templates.in_file(data, path, neighbours))
 
 
 def _is_fixture(path: Path) -> bool:
@@ -134,4 +137,12 @@ def _in_python(code: Code, neighbours: Neighbours, rules: Iterable[Rule]) -> Ite
     if line := code.broken:
         yield Found("E001", "", "cannot be read as Python from here on", line)
     for rule in rules:
-        yield from rule(code, neighbours)
+        yield from _unless_it_dies(rule.__module__.rpartition(".")[2], partial(rule, code, neighbours))
+
+
+def _unless_it_dies(name: str, rule: Callable[[], Iterable[Found]]) -> Iterator[Found]:
+    """What a rule finds until it dies, and then that it did: the other rules and files go on."""
+    try:
+        yield from rule()
+    except Exception as error:
+        yield Found("E001", "", f"has what the rule {name!r} died of: {type(error).__name__}: {error}", 0)

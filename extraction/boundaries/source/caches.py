@@ -67,9 +67,12 @@ def _is_dict(code: Code, function: Node, name: Node) -> bool:
     return given is not None and re.search(r"(?i)dict|mapping", code.text(given)) is not None
 
 
-def _is_made(code: Code, node: Node) -> bool:
+def _is_made(code: Code, node: Node, seen: set[int] | None = None) -> bool:
     """Whether it is `caches["default"]` or `get_cache()`; a dict is none, nor is `LRUCache()`."""
     if node.type == "identifier":
-        return any(value is not None and _is_made(code, value) for value in code.scopes.bound(node))
+        seen = set() if seen is None else seen
+        values = [value for value in code.scopes.bound(node) if value is not None and value.id not in seen]
+        seen.update(value.id for value in values)
+        return any(_is_made(code, value, seen) for value in values)
     made = node.child_by_field_name("value" if node.type == "subscript" else "function")
     return made is not None and code.text(made).endswith(("caches", "_cache"))

@@ -115,25 +115,33 @@ def _is_settled(code: Code, neighbours: Neighbours, call: Call, dotted: str | No
     return given is not None and _of_setting(code, given)
 
 
-def _of_setting(code: Code, node: Node) -> bool:
+def _of_setting(code: Code, node: Node, known: dict[int, bool] | None = None) -> bool:
     """`settings.X`, `settings.X["y"]`, `settings.X.get("y") or DEFAULT`, one of them: the composition root chose it."""
+    known = {} if known is None else known
+    if node.id not in known:
+        known[node.id] = False  # until it is known: what stands for itself is of no setting
+        known[node.id] = _is_chosen(code, node, known)
+    return known[node.id]
+
+
+def _is_chosen(code: Code, node: Node, known: dict[int, bool]) -> bool:
     if node.type == "identifier":
         bound = code.bound(node) or code.looped(node)
-        return bound is not None and bound.type != "identifier" and _of_setting(code, bound)
+        return bound is not None and bound.type != "identifier" and _of_setting(code, bound, known)
     if node.type == "boolean_operator":
         sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
-        return all(side is not None and (_of_setting(code, side) or bool(code.value(side))) for side in sides)
+        return all(side is not None and (_of_setting(code, side, known) or bool(code.value(side))) for side in sides)
     if node.type == "attribute":
         inside = node.child_by_field_name("object")
-        return inside is not None and (code.name(inside) == "django.conf.settings" or _of_setting(code, inside))
+        return inside is not None and (code.name(inside) == "django.conf.settings" or _of_setting(code, inside, known))
     if node.type == "subscript":
         inside = node.child_by_field_name("value")
-        return inside is not None and _of_setting(code, inside)
+        return inside is not None and _of_setting(code, inside, known)
     if node.type == "call":
         function = node.child_by_field_name("function")
         if function is not None and code.text(function) == "getattr":
             arguments = node.child_by_field_name("arguments")
             first = arguments.named_children[0] if arguments is not None and arguments.named_children else None
             return code.name(first) == "django.conf.settings"
-        return function is not None and function.type == "attribute" and _of_setting(code, function)
+        return function is not None and function.type == "attribute" and _of_setting(code, function, known)
     return False

@@ -231,6 +231,8 @@ def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None
         'class A:\n    def f(self):\n        self.cache = {}\n    def g(self):\n        self.cache.get("payments:1")',
         'def f(cache: dict[str, int]):\n    cache.get("payments:1")',
         'cache = LRUCache(9)\ncache.get("payments:1")',
+        'cache = cache\ncache.get("payments:x")',
+        'cache = old\nold = cache\nold = old\ncache.get("payments:x")',
         'from django.core.cache import caches\ncaches["orders"]',
     ],
 )

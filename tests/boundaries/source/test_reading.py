@@ -1,11 +1,16 @@
 """What is read, how, and what a comment accepts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from extraction.boundaries import source
 from extraction.boundaries.house import House, Member
 from extraction.boundaries.source import findings
+from extraction.boundaries.source.found import Found
+from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.syntax import Code
 from tests.boundaries.source.looking import Look, codes
 
 BREACH = 'import_module("shop.payments")'
@@ -97,6 +102,22 @@ def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
     source += f"z{'.z' * 3000} = z\n{climbs}{calls}{BREACH}\n"
     found = [each.code for each in look(source) if each.other]
     assert found == ["boundaries.E201"]
+
+
+def test_a_rule_that_dies_of_a_file_is_told_and_the_other_rules_and_files_go_on(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+        if code.module == "shop.orders.service":
+            yield Found("E203", "", "calls what it found before", 1)
+            raise RecursionError("too deep")
+
+    monkeypatch.setattr(source, "RULES", (found, *source.RULES))
+    assert [(each.place, each.code[-4:], each.what) for each in look(BREACH)] == [
+        ("shop/orders/service.py", "E001", "has what the rule 'test_reading' died of: RecursionError: too deep"),
+        ("shop/orders/service.py:1", "E201", f"calls {BREACH}"),
+        ("shop/orders/service.py:1", "E203", "calls what it found before"),
+    ]
 
 
 def test_a_module_of_one_file_is_read(tmp_path: Path) -> None:
