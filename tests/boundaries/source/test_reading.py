@@ -92,6 +92,19 @@ def test_directories_that_lead_back_to_themselves_and_links_to_nothing_are_passe
         folder.rmdir()
 
 
+def test_a_linked_folder_is_read_once_wherever_it_leads(look: Look, street: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked.py").write_text(BREACH)
+    (tmp_path / "again").symlink_to(tmp_path)
+    links = [street / "shop/orders/linked", street / "shop/orders/twice"]
+    for link in links:
+        link.symlink_to(tmp_path)
+    try:
+        assert [each.path for each in look("")] == ["shop/orders/linked/linked.py"]
+    finally:
+        for link in links:
+            link.unlink()
+
+
 def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
     circle = "A = B + 'x'\nB = A + 'y'\n\n\ndef fib(n):\n    return fib(n - 1) + fib(n - 2)\n\n\nimport_module(A)\n"
     deep = " + ".join(["'x'"] * 3000)
