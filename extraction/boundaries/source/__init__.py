@@ -97,7 +97,7 @@ def _findings(path: Path, neighbours: Neighbours, module: str) -> Iterator[Findi
 
 
 def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[Found]:
-    if path.suffix not in (".py", ".sql") and not _is_fixture(path) and not _is_template(path, neighbours):
+    if path.suffix not in (".py", ".sql") and not _is_fixture(path, neighbours) and not _is_template(path, neighbours):
         return set()
     try:
         data = read(path)
@@ -115,13 +115,13 @@ def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[F
 def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]:
     if path.suffix == ".sql":
         return _unless_it_dies("statements", lambda: statements.in_file(data, neighbours))
-    if _is_fixture(path):
+    if _is_fixture(path, neighbours):
         return _unless_it_dies("fixtures", lambda: fixtures.in_file(data, path, neighbours))
     return _unless_it_dies("templates", lambda: templates.in_file(data, path, neighbours))
 
 
-def _is_fixture(path: Path) -> bool:
-    return "fixtures" in path.parts[:-1] and path.suffix in fixtures.SUFFIXES
+def _is_fixture(path: Path, neighbours: Neighbours) -> bool:
+    return path.suffix in fixtures.SUFFIXES and "fixtures" in path.relative_to(neighbours.house.root).parts[:-1]
 
 
 def _is_template(path: Path, neighbours: Neighbours) -> bool:

@@ -94,7 +94,7 @@ class Claims:
         return self._stands[dotted]
 
     def _read(self, member: Member, path: Path) -> None:
-        parts = path.parts
+        parts = ("", *path.relative_to(self.house.root).parts)
         folder, is_python = parts[-2], path.suffix == ".py"
         if is_python and parts[-3:-1] == ("management", "commands") and not path.stem.startswith("_"):
             self.commands[path.stem].add(member.name)

@@ -16,12 +16,16 @@ _NOT_HANDED_ON = {"attribute", "dotted_name", "aliased_import", "expression_stat
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
-    """`import_string` of what is known, and files, are left to the rule of strings."""
     for call in code.calls(*IMPORTS):
         yield from _of_import(code, neighbours, call)
     for call in code.calls(*FILES):
-        path = code.value(call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname"))
-        if (path is None or HOLE in path) and code.imports(call):
+        given = call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname")
+        if (path := code.value(given)) is not None and HOLE not in path:
+            if other := neighbours.file(path):
+                code.take(given)
+                line, last = code.line(call.node), call.node.end_point[0] + 1
+                yield Found("E202", other, f"calls {code.shown(call.node)}", line, line, last)
+        elif code.imports(call):
             yield Found("E203", "", f"calls {code.shown(call.node)}, a file that is computed", code.line(call.node))
     for value, inner in code.subscripts("modules"):
         if code.name(value) == "sys.modules":
@@ -43,14 +47,13 @@ def _of_import(code: Code, neighbours: Neighbours, call: Call) -> Iterator[Found
     name, line, last = code.called(call), code.line(call.node), call.node.end_point[0] + 1
     dotted = code.import_of(call)
     if dotted is not None and dotted.partition(HOLE)[0]:
-        others = {dotted: neighbours.owner(dotted.replace(":", "."))}
-        others |= {each: neighbours.owner(each) for each in _from_list(code, call, dotted)}
-        if reached := {other for other in others.values() if other}:
-            if name != "import_string":
-                code.take(call.argument(0, "name"))
-                yield from (
-                    Found("E201", other, f"calls {code.shown(call.node)}", line, line, last) for other in reached
-                )
+        kind, owner = ("E202", neighbours.resolves) if name == "import_string" else ("E201", neighbours.owner)
+        named = (dotted.replace(":", "."), *_from_list(code, call, dotted))
+        if reached := {other for each in named if (other := owner(each))}:
+            code.take(call.argument(0, "name", "dotted_path"))
+            yield from (Found(kind, other, f"calls {code.shown(call.node)}", line, line, last) for other in reached)
+            return
+        if neighbours.owner(named[0]):
             return
     if name in _HARMLESS or not code.imports(call) or (dotted is not None and HOLE not in dotted):
         return
