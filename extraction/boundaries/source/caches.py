@@ -1,4 +1,4 @@
-"""Keys and caches of another module."""
+"""Keys and caches of another module, in Django's cache and django-redis; a client of Redis itself is not followed."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from extraction.boundaries.source.scopes import functions_around, parameter
 from extraction.boundaries.source.syntax import Call, Code
 
 _METHODS = ("get", "set", "add", "get_or_set", "delete", "incr", "decr", "touch", "has_key", "lock")
+_METHODS += ("ttl", "expire", "delete_pattern", "keys", "iter_keys")  # of django-redis
 _MANY = ("get_many", "set_many", "delete_many")
 _SEPARATORS = ":./|-_"
 
@@ -23,7 +24,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             yield Found("E209", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
     for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS)):
         if _is_cache(code, call):
-            yield from _of_key(code, neighbours, call, call.argument(0, "key"))
+            yield from _of_key(code, neighbours, call, call.argument(0, "key", "pattern", "search"))
     for call in code.calls(*_MANY, *(f"a{name}" for name in _MANY)):
         given = call.argument(0, "keys", "data")
         if given is not None and _is_cache(code, call):
@@ -37,7 +38,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
 
 def _of_key(code: Code, neighbours: Neighbours, call: Call, key: Node | None) -> Iterator[Found]:
     value = code.value(key)
-    if value and not neighbours.is_own(value) and (other := neighbours.prefixed(value, _SEPARATORS)):
+    if not value or set(_SEPARATORS).isdisjoint(value) or neighbours.is_own(value):
+        return
+    if other := neighbours.begins(value):
         code.take(key)
         line = code.line(call.node)
         yield Found("E209", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)

@@ -213,6 +213,12 @@ def test_what_begins_with_the_longer_of_two_names_is_not_the_shorter_ones(tmp_pa
         'from django.core.cache import caches\nc = caches["default"]\nc.get("payments:1")',
         'from django.core.cache import caches\ncaches["default"].get("payments:1")',
         'cache_page(60, key_prefix="payments")(view)',
+        f'{CACHE}cache.get("payment:1")',
+        f'{CACHE}cache.delete_pattern("payments:*")',
+        f'{CACHE}cache.keys(search="payment-*")',
+        f'{CACHE}cache.ttl("payments:1")',
+        f'{CACHE}cache.expire("payments:1", timeout=9)',
+        f'{CACHE}list(cache.iter_keys("payments:*"))',
     ],
 )
 def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None:
@@ -225,6 +231,10 @@ def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None
         f'{CACHE}cache.get("orders:payments:1")',
         f'{CACHE}cache.get("paymentsx:1")',
         f"{CACHE}cache.get(key)",
+        f'{CACHE}cache.get("payment")',
+        f'{CACHE}cache.get("order:payments:1")',
+        f"{CACHE}cache.keys()",
+        "def f(cache: dict[str, int]):\n    list(cache.keys())",
         f'{CACHE}request.headers.get("payments:1")',
         'cache = {}\ncache.get("payments:1")',
         f'{CACHE}def f():\n    cache = {{}}\n    cache.get("payments:1")',
