@@ -33,7 +33,7 @@ from extraction.boundaries.source import (
     users,
 )
 from extraction.boundaries.source.claims import Claims, template_name
-from extraction.boundaries.source.files import Unreadable, acceptances, read
+from extraction.boundaries.source.files import Unreadable, acceptances, in_comment, in_yaml_comment, read
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import Code
@@ -108,7 +108,8 @@ def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[F
         code = _code(path, data, neighbours)
         accepted, judged = acceptances(data, code.in_comment), _in_python(code, neighbours, rules)
     else:
-        accepted, judged = acceptances(data), _in_text(path, data, neighbours)
+        in_its_comment = in_yaml_comment if path.suffix in fixtures.YAML else in_comment
+        accepted, judged = acceptances(data, in_its_comment), _in_text(path, data, neighbours)
     return {*accepted.broken, *(found for found in judged if not accepted.cover(found))}
 
 

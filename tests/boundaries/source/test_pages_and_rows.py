@@ -122,6 +122,11 @@ def test_code_that_names_its_own_template_is_none(look: Look, source: str) -> No
             "rows.yaml",
             "- model: orders.order\n  pk: 1\n- model: payments.payment\n  pk: 1\n- pk: 2\n  model: payments.payment\n",
         ),
+        (
+            "rows.yml",
+            "- {model: orders.order, pk: 1}\n# - {model: payments.payment}\n- {model: payments.payment}\n"
+            '- {"pk": 2, "model": "payments.payment"}\n',
+        ),
         ("rows.xml", '<django-objects>\n\n<object pk="1" model="payments.payment"/><object model="payments.payment"/>'),
     ],
 )

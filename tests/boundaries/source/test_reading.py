@@ -181,6 +181,19 @@ def test_a_string_that_looks_like_a_comment_accepts_nothing(look: Look) -> None:
     assert codes(look(f'{BREACH}; x = "# boundaries: accept E201 because"\n')) == ["E201"]
 
 
+@pytest.mark.parametrize(
+    ("source", "accepted"),
+    [
+        ("- model: payments.payment  # boundaries: accept E217 until June\n", True),
+        ("# boundaries: accept E217 until June\n- model: payments.payment\n", True),
+        ("- model: payments.payment\n  fields: {note: '# boundaries: accept E217 until June'}\n", False),
+        ("- model: payments.payment # boundaries: accept E202 until June\n", False),
+    ],
+)
+def test_a_comment_in_yaml_accepts_a_finding(look: Look, source: str, accepted: bool) -> None:
+    assert codes(look(source, "fixtures/rows.yaml")) == ([] if accepted else ["E217"])
+
+
 def test_a_comment_in_a_template_accepts_a_finding(look: Look) -> None:
     source = '{% load money %}{# boundaries: accept E216 until the page asks #}\n{% include "receipt.html" %}\n'
     assert [(each.code, each.line) for each in look(source, "templates/orders/list.html")] == [("boundaries.E216", 2)]
