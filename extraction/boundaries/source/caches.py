@@ -11,7 +11,8 @@ from extraction.boundaries.source.scopes import functions_around, parameter
 from extraction.boundaries.source.syntax import Call, Code
 
 _METHODS = ("get", "set", "add", "get_or_set", "delete", "incr", "decr", "touch", "has_key", "lock")
-_METHODS += ("ttl", "expire", "delete_pattern", "keys", "iter_keys")  # of django-redis
+_OF_REDIS = ("ttl", "expire", "delete_pattern", "keys", "iter_keys")
+"""What django-redis adds."""
 _MANY = ("get_many", "set_many", "delete_many")
 _SEPARATORS = ":./|-_"
 
@@ -22,7 +23,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for value, inner in code.subscripts("caches"):
         if (name := code.value(inner)) and (other := _cache(neighbours, name)):
             yield Found("E209", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
-    for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS)):
+    for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS), *_OF_REDIS):
         if _is_cache(code, call):
             yield from _of_key(code, neighbours, call, call.argument(0, "key", "pattern", "search"))
     for call in code.calls(*_MANY, *(f"a{name}" for name in _MANY)):
