@@ -133,6 +133,12 @@ def test_a_helper_is_found_however_it_imports_what_holds_the_modules_and_whereve
     assert [(each.path, *codes([each])) for each in findings(House(root, members))] == [("proj/lib/helper.py", "E204")]
 
 
+def test_what_cannot_be_judged_in_a_helper_is_told_where_a_module_leads_to_it(told: Told) -> None:
+    said = f"# boundaries: accept E201\n{BREACH}"
+    assert not told({"shop/helper.py": said})
+    assert codes(told({"shop/helper.py": said, "shop/orders/service.py": IMPORTS})) == ["E001", "E201"]
+
+
 def test_the_way_to_a_helper_is_told(told: Told) -> None:
     [found] = told(
         {
