@@ -1,7 +1,8 @@
 """A ratchet for a project that has breaches already: what it had is accepted, and may only become less.
 
 An entry has no line numbers, so that code may move within its file; it has a count. The layers that had looked when the
-file was made are written down: one that looks for the first time may add its own.
+file was made are written down: one that looks for the first time may add its own. What cannot be read (E001) is never
+accepted: all that stands behind it would be.
 """
 
 import json
@@ -13,9 +14,10 @@ from typing import Any
 
 from extraction.boundaries.codes import CODES
 from extraction.boundaries.findings import Finding
-from extraction.boundaries.run import STATIC, Looked, touched
+from extraction.boundaries.run import Looked, touched
 
 VERSION = 1
+UNREAD = "boundaries.E001"
 FIELDS = ("layer", "code", "module", "other", "path", "what")
 
 Entry = tuple[str, str, str, str, str, str]
@@ -40,7 +42,7 @@ class Held:
     """A run against a baseline."""
 
     new: tuple[Finding, ...]
-    """Not in the baseline. Of one that occurs more often than there, all occurrences: which is new, nobody knows."""
+    """Not in the baseline, and E001. Of one that occurs more often, all occurrences: which is new, nobody knows."""
     accepted: int
     """Findings that the baseline has."""
     gone: Counter[Entry]
@@ -94,18 +96,18 @@ def hold(baseline: Baseline, looked: Iterable[Looked], modules: frozenset[str] =
     """This run against what was accepted. With `modules` only what touches one of them was looked at."""
     looked = list(looked)
     found = [(entry(one.layer, each), each) for one in looked for each in one.findings]
-    now = Counter(key for key, _ in found)
+    now = Counter(key for key, each in found if each.code != UNREAD)
     whole = frozenset(one.layer for one in looked if not one.skipped)
     first_time = frozenset() if modules else whole - baseline.layers
     gone = Counter(
         {
             key: count - now[key]
             for key, count in baseline.counts.items()
-            if count > now[key] and _read_by(key) <= whole and (not modules or modules & touched(key[2], key[3]))
+            if count > now[key] and _layer(key) in whole and (not modules or modules & touched(key[2], key[3]))
         }
     )
     taken_in = Counter({key: count for key, count in now.items() if key[0] in first_time})
-    new = tuple(sorted(each for key, each in found if now[key] > baseline.counts[key]))
+    new = tuple(sorted(each for key, each in found if each.code == UNREAD or now[key] > baseline.counts[key]))
     return Held(
         new=new,
         accepted=len(found) - len(new),
@@ -127,10 +129,10 @@ def entry(layer: str, finding: Finding) -> Entry:
     )
 
 
-def _read_by(key: Entry) -> frozenset[str]:
-    """Which layers have to have looked before an entry is missed: a file that cannot be read is told by one of two."""
+def _layer(key: Entry) -> str:
+    """Which has to have looked before an entry is missed."""
     known = CODES.get(key[1])
-    return frozenset(STATIC) if key[1] == "boundaries.E001" else frozenset({known.layer if known else key[0]})
+    return known.layer if known else key[0]
 
 
 def _entry_of(said: dict[str, Any]) -> Entry:

@@ -1,6 +1,7 @@
 """A project's modules as its source shows them; nothing of the project has to be importable."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,13 +83,41 @@ class House:
     def files(self, member: Member, *suffixes: str) -> Iterator[Path]:
         """The member's files, sorted; those of a member inside its package are the other's."""
         for package in member.packages:
-            single = self.directory(package).with_suffix(".py")
-            if single.is_file() and ".py" in suffixes:
-                yield single
-            for path in sorted(self.directory(package).rglob("*")):
-                if path.suffix in suffixes and self.owner_of(path) is member and path.is_file():
+            for path in self.files_of(package, *suffixes):
+                if self.owner_of(path) is member:
                     yield path
+
+    def files_of(self, package: str, *suffixes: str) -> Iterator[Path]:
+        """A package's files: the single one of its name, and what stands below it, sorted, whoever owns it."""
+        at = self.directory(package)
+        below = (Path(folder, name) for folder, names in walk(at) for name in names if name.endswith(suffixes))
+        for path in (at.with_name(f"{at.name}.py"), *sorted(below)):
+            if path.suffix in suffixes and path.is_file():
+                yield path
 
     def shown(self, path: Path) -> str:
         """From the root, with forward slashes."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+
+def walk(
+    at: Path,
+    *,
+    enters: Callable[[str, str], bool] = lambda folder, name: True,
+    onerror: Callable[[OSError], None] | None = None,
+) -> Iterator[tuple[str, list[str]]]:
+    """Folders from here down, each with the names of its files; what links lead to comes after all the rest.
+
+    A link is followed where none led there before, and never upwards: they may lead into each other.
+    """
+    waiting, followed = [str(at)], set[str]()
+    for start in waiting:  # grows while it is read
+        for folder, below, names in os.walk(start, onerror=onerror):
+            below[:] = sorted(each for each in below if enters(folder, each))
+            for each in below:
+                if os.path.islink(path := os.path.join(folder, each)):
+                    target = os.path.realpath(path)
+                    if target not in followed and not Path(os.path.realpath(folder)).is_relative_to(target):
+                        followed.add(target)
+                        waiting.append(path)
+            yield folder, names

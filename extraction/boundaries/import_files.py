@@ -18,7 +18,7 @@ from grimp.application.scanning import scan_imports
 from grimp.domain.valueobjects import Module
 from grimp.exceptions import SourceSyntaxError
 
-from extraction.boundaries.house import House
+from extraction.boundaries.house import House, walk
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -79,9 +79,7 @@ class Files(AbstractModuleFinder):
         if not (at / "__init__.py").is_file() and (single := at.with_name(f"{at.name}.py")).is_file():
             yield from self._module(package, str(single))
             return
-        followed: set[str] = set()
-        for folder, below, names in os.walk(at, onerror=self._closed, followlinks=True):
-            below[:] = [each for each in below if self._is_followed(folder, each, followed)]
+        for folder, names in walk(at, enters=self._enters, onerror=self._closed):
             dotted = ".".join((package, *Path(folder).relative_to(at).parts))
             for name in names:
                 stem, _, suffix = name.partition(".")
@@ -104,20 +102,12 @@ class Files(AbstractModuleFinder):
             self.unreadable[file] = Unreadable(file, why, module=name)
         elif stat.S_ISREG(found.st_mode):
             self.of[name] = file
-            yield name, found.st_mtime
+            yield name, max(found.st_mtime, found.st_ctime)  # a copy may keep the one, and never the other
 
-    def _is_followed(self, folder: str, name: str, followed: set[str]) -> bool:
-        path = os.path.join(folder, name)
+    def _enters(self, folder: str, name: str) -> bool:
         if "." in name or name == "__pycache__":
             return False
-        if not name.isidentifier() and self.house.owner_of(Path(path)) is None:
-            return False
-        if os.path.islink(path):  # each but once, and none upwards: they may lead into each other
-            path = os.path.realpath(path)
-            if path in followed or Path(os.path.realpath(folder)).is_relative_to(path):
-                return False
-            followed.add(path)
-        return True
+        return name.isidentifier() or self.house.owner_of(Path(folder, name)) is not None
 
     def _closed(self, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):

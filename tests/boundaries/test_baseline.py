@@ -1,12 +1,14 @@
 """A baseline accepts what was there and may only shrink."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from extraction.boundaries import baseline
-from extraction.boundaries.baseline import BadBaseline, Baseline, hold
+from extraction.boundaries.baseline import BadBaseline, Baseline, entry, hold
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.run import Looked
 
@@ -82,11 +84,15 @@ def test_a_layer_that_looks_for_the_first_time_may_add_its_own_once() -> None:
     assert hold(held.after, [looked(finding()), looked(privilege, another, layer="database")]).new == (another,)
 
 
-def test_a_file_that_cannot_be_read_is_missed_only_when_both_readers_looked() -> None:
-    broken = finding(code="E001", other="")
-    accepted = made_of(looked(broken), looked(layer="source"))
-    assert hold(accepted, [looked(layer="source")]).gone == {}
-    assert sum(hold(accepted, [looked(), looked(layer="source")]).gone.values()) == 1
+def test_a_file_that_cannot_be_read_is_never_accepted_and_goes_out_of_a_baseline_that_has_it() -> None:
+    broken = finding(code="E001", other="", what="a syntax error")
+    found = [looked(finding(), broken), looked(layer="source")]
+    made = made_of(*found)
+    assert made == made_of(looked(finding()), looked(layer="source"))
+    held = hold(made, found)
+    assert (held.new, held.accepted, held.gone) == ((broken,), 1, {})
+    old = hold(replace(made, counts=made.counts + Counter([entry("source", broken)])), found)
+    assert (old.new, old.accepted, sum(old.gone.values()), old.after) == ((broken,), 1, 1, made)
 
 
 def test_of_one_module_only_its_own_entries_are_missed() -> None:

@@ -441,6 +441,10 @@ def test_what_was_kept_is_read_again_after_a_change(checkout: Checkout, tmp_path
     assert of(checkout, kept) == []
     checkout.write({SERVICE: "import modules.payments.models\n"})
     assert len(of(checkout, kept)) == 1
+    before = (checkout.root / SERVICE).stat()
+    checkout.write({SERVICE: "import modules.users\n"})
+    os.utime(checkout.root / SERVICE, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` and rsync do
+    assert of(checkout, kept) == [f"{SERVICE}:1 E101 orders → users: imports modules.users"]
     checkout.write({"beside.py": "", SERVICE: "\n"})  # other packages, so other files in the cache
     assert of(checkout, kept) == []
     (checkout.root / "beside.py").unlink()

@@ -2,11 +2,12 @@
 
 It reads Python by tree-sitter, so that syntax newer than this interpreter is no obstacle, and templates, fixtures and
 SQL files by what they are. Files of modules are read, and of those beside them what `beside` tells. A file that cannot
-be read is reported as E001; what can be read of it is judged all the same. `files` tells how a comment accepts a
-finding.
+be read is reported as E001, and so is a rule that dies of one; what can be read of it is judged all the same. `files`
+tells how a comment accepts a finding.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +33,7 @@ from extraction.boundaries.source import (
     users,
 )
 from extraction.boundaries.source.claims import Claims, template_name
-from extraction.boundaries.source.files import Unreadable, acceptances, read
+from extraction.boundaries.source.files import Unreadable, acceptances, in_comment, in_yaml_comment, read
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.syntax import Code
@@ -77,7 +78,9 @@ def findings(house: House) -> Iterator[Finding]:
             yield from _findings(path, neighbours, beside.dotted_of(house, path))
     nobody = Neighbours(claims, beside.NOBODY)
     in_helpers = {path: _in_file(path, nobody, OF_HELPERS) for path in beside.helpers(house, claims.parents)}
-    known = {path: sorted(each for each in found if each.other) for path, found in in_helpers.items()}
+    known = {
+        path: sorted(each for each in found if each.other or each.code == "E001") for path, found in in_helpers.items()
+    }
     yield from beside.reached(house, {path: found for path, found in known.items() if found})
 
 
@@ -94,7 +97,7 @@ def _findings(path: Path, neighbours: Neighbours, module: str) -> Iterator[Findi
 
 
 def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[Found]:
-    if path.suffix not in (".py", ".sql") and not _is_fixture(path) and not _is_template(path, neighbours):
+    if path.suffix not in (".py", ".sql") and not _is_fixture(path, neighbours) and not _is_template(path, neighbours):
         return set()
     try:
         data = read(path)
@@ -105,20 +108,21 @@ def _in_file(path: Path, neighbours: Neighbours, rules: Iterable[Rule]) -> set[F
         code = _code(path, data, neighbours)
         accepted, judged = acceptances(data, code.in_comment), _in_python(code, neighbours, rules)
     else:
-        accepted, judged = acceptances(data), _in_text(path, data, neighbours)
+        in_its_comment = in_yaml_comment if path.suffix in fixtures.YAML else in_comment
+        accepted, judged = acceptances(data, in_its_comment), _in_text(path, data, neighbours)
     return {*accepted.broken, *(found for found in judged if not accepted.cover(found))}
 
 
 def _in_text(path: Path, data: bytes, neighbours: Neighbours) -> Iterable[Found]:
     if path.suffix == ".sql":
-        return statements.in_file(data, neighbours)
-    if _is_fixture(path):
-        return fixtures.in_file(data, path, neighbours)
-    return templates.in_file(data, path, neighbours)
+        return _unless_it_dies("statements", lambda: statements.in_file(data, neighbours))
+    if _is_fixture(path, neighbours):
+        return _unless_it_dies("fixtures", lambda: fixtures.in_file(data, path, neighbours))
+    return _unless_it_dies("templates", lambda: templates.in_file(data, path, neighbours))
 
 
-def _is_fixture(path: Path) -> bool:
-    return "fixtures" in path.parts[:-1] and path.suffix in fixtures.SUFFIXES
+def _is_fixture(path: Path, neighbours: Neighbours) -> bool:
+    return path.suffix in fixtures.SUFFIXES and "fixtures" in path.relative_to(neighbours.house.root).parts[:-1]
 
 
 def _is_template(path: Path, neighbours: Neighbours) -> bool:
@@ -134,4 +138,12 @@ def _in_python(code: Code, neighbours: Neighbours, rules: Iterable[Rule]) -> Ite
     if line := code.broken:
         yield Found("E001", "", "cannot be read as Python from here on", line)
     for rule in rules:
-        yield from rule(code, neighbours)
+        yield from _unless_it_dies(rule.__module__.rpartition(".")[2], partial(rule, code, neighbours))
+
+
+def _unless_it_dies(name: str, rule: Callable[[], Iterable[Found]]) -> Iterator[Found]:
+    """What a rule finds until it dies, and then that it did: the other rules and files go on."""
+    try:
+        yield from rule()
+    except Exception as error:
+        yield Found("E001", "", f"has what the rule {name!r} died of: {type(error).__name__}: {error}", 0)

@@ -8,6 +8,7 @@ module that imports it, directly or through other helpers, and only where it tak
 do), or does something else that a rule finds, is not told; nor are tests and migrations, which no module imports.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +25,10 @@ NOBODY = Member(name="", packages=(), labels=())
 """Whose a helper is."""
 _TAKES = (
     *(b"import_", b"importlib", b"builtins", b"pkgutil", b"pydoc", b"runpy", b"sys.modules", b"sys import"),
-    *(b"get_model", b"app_config", b"all_models", b"app_label"),
+    *(b"get_model", b"registered_model", b"by_natural_key", b"app_config", b"all_models", b"app_label"),
+    *(b"load_source", b"_meta.label"),
 )
-"""One of these stands in a file that takes code by its name."""
+"""One of these stands in a file that takes code by its name, or one of `_patterns`."""
 _UNREAD = {"tests", "migrations"}
 
 
@@ -34,10 +36,8 @@ def published(house: House, suffixes: Iterable[str]) -> Iterator[tuple[Member, P
     """Published files, each with its package as if that were a module."""
     for package in house.published:
         stranger = Member(name=package, packages=(), labels=())
-        at = house.directory(package)
-        for path in (at.with_name(f"{at.name}.py"), *sorted(at.rglob("*"))):
-            if path.suffix in suffixes and path.is_file():
-                yield stranger, path
+        for path in house.files_of(package, *suffixes):
+            yield stranger, path
 
 
 def pages(house: House) -> Iterator[tuple[Member, Path]]:
@@ -53,17 +53,16 @@ def pages(house: House) -> Iterator[tuple[Member, Path]]:
 
 def helpers(house: House, parents: Iterable[str]) -> Iterator[Path]:
     """Those that may take code by its name. `parents` are packages that hold a module's."""
-    words = (*_TAKES, *(f"import {parent}".encode() for parent in parents))
+    patterns = _patterns(house, parents)
     for package in packages_of(house):
-        at = house.directory(package)
-        for path in (at.with_name(f"{at.name}.py"), *sorted(at.rglob("*.py"))):
-            is_read = _UNREAD.isdisjoint(path.parts) and house.owner_of(path) is None
-            if is_read and not house.is_published(dotted_of(house, path)) and path.is_file():
+        for path in house.files_of(package, ".py"):
+            is_read = _UNREAD.isdisjoint(path.relative_to(house.root).parts) and house.owner_of(path) is None
+            if is_read and not house.is_published(dotted_of(house, path)):
                 try:
                     data = data_of(path)
                 except Unreadable:
                     continue
-                if any(word in data for word in words):
+                if any(word in data for word in _TAKES) or any(each.search(data) for each in patterns):
                     yield path
 
 
@@ -94,6 +93,14 @@ def dotted_of(house: House, path: Path) -> str:
     """What a file is imported as."""
     parts = path.relative_to(house.root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _patterns(house: House, parents: Iterable[str]) -> list[re.Pattern[bytes]]:
+    """An import of a parent, by its last part, alone or among others; and a model's label."""
+    lasts = sorted({parent.rpartition(".")[2] for parent in parents})
+    found = [rf"import (?:\([^)]*|[^\n]*)\b{re.escape(last)}\b" for last in lasts]
+    found += [rf"{re.escape(label)}\.[A-Z]\w*[\"']" for label in house.by_label]
+    return [re.compile(each.encode()) for each in found]
 
 
 def _ways(house: House, importers: Mapping[str, Iterable[str]], helper: str) -> dict[str, list[str]]:

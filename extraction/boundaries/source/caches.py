@@ -1,4 +1,4 @@
-"""Keys and caches of another module."""
+"""Keys and caches of another module, in Django's cache and django-redis; a client of Redis itself is not followed."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from extraction.boundaries.source.scopes import functions_around, parameter
 from extraction.boundaries.source.syntax import Call, Code
 
 _METHODS = ("get", "set", "add", "get_or_set", "delete", "incr", "decr", "touch", "has_key", "lock")
+_OF_REDIS = ("ttl", "expire", "delete_pattern", "keys", "iter_keys")
+"""What django-redis adds."""
 _MANY = ("get_many", "set_many", "delete_many")
 _SEPARATORS = ":./|-_"
 
@@ -21,9 +23,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for value, inner in code.subscripts("caches"):
         if (name := code.value(inner)) and (other := _cache(neighbours, name)):
             yield Found("E209", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
-    for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS)):
+    for call in code.calls(*_METHODS, *(f"a{name}" for name in _METHODS), *_OF_REDIS):
         if _is_cache(code, call):
-            yield from _of_key(code, neighbours, call, call.argument(0, "key"))
+            yield from _of_key(code, neighbours, call, call.argument(0, "key", "pattern", "search"))
     for call in code.calls(*_MANY, *(f"a{name}" for name in _MANY)):
         given = call.argument(0, "keys", "data")
         if given is not None and _is_cache(code, call):
@@ -37,7 +39,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
 
 def _of_key(code: Code, neighbours: Neighbours, call: Call, key: Node | None) -> Iterator[Found]:
     value = code.value(key)
-    if value and not neighbours.is_own(value) and (other := neighbours.prefixed(value, _SEPARATORS)):
+    if not value or set(_SEPARATORS).isdisjoint(value) or neighbours.is_own(value):
+        return
+    if other := neighbours.begins(value):
         code.take(key)
         line = code.line(call.node)
         yield Found("E209", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
@@ -67,9 +71,12 @@ def _is_dict(code: Code, function: Node, name: Node) -> bool:
     return given is not None and re.search(r"(?i)dict|mapping", code.text(given)) is not None
 
 
-def _is_made(code: Code, node: Node) -> bool:
+def _is_made(code: Code, node: Node, seen: set[int] | None = None) -> bool:
     """Whether it is `caches["default"]` or `get_cache()`; a dict is none, nor is `LRUCache()`."""
     if node.type == "identifier":
-        return any(value is not None and _is_made(code, value) for value in code.scopes.bound(node))
+        seen = set() if seen is None else seen
+        values = [value for value in code.scopes.bound(node) if value is not None and value.id not in seen]
+        seen.update(value.id for value in values)
+        return any(_is_made(code, value, seen) for value in values)
     made = node.child_by_field_name("value" if node.type == "subscript" else "function")
     return made is not None and code.text(made).endswith(("caches", "_cache"))

@@ -3,7 +3,9 @@
 A name that two modules claim is nobody's for either of them. A table is a module's if a class of its models files has
 that name under one of its labels, or else if a model says so with `db_table`; tables that Django makes for a
 ManyToManyField begin with that of their model. A schema or a database alias counts where one module alone has it. A
-URL's name counts without a namespace too, where the URL conf that holds it has no `app_name`.
+URL's name counts without a namespace too, where the URL conf that holds it has no `app_name`; of what a router of
+Django REST framework registers, `payment-list` and `payment-detail`. A namespace is that of the `app_name`, or of an
+`include` of the module's URL conf by its dotted path, in one of its own or in a `urls.py` beside the modules.
 """
 
 import re
@@ -24,6 +26,13 @@ _CLASS = re.compile(rb"^class\s+(\w+)", re.MULTILINE)
 _TABLE = re.compile(rb"""^\s+db_table\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 _APP_NAME = re.compile(rb"""^app_name\s*(?::\s*str\s*)?=\s*["'](\w+)["']""", re.MULTILINE)
 _URL = re.compile(rb"""\bname\s*=\s*["']([\w.-]+)["']""")
+_REGISTERED = re.compile(
+    rb"""\.register\(\s*r?["']([\w/-]+)["']\s*,\s*[\w.]+(?:\s*,\s*(?:base_?name\s*=\s*)?["']([\w.-]+)["'])?"""
+)
+_INCLUDED = re.compile(
+    rb"""\binclude\(\s*\(?\s*["']([\w.]+)["'](?:\s*,\s*["'](\w+)["'])?(?:\s*,?\s*\))?"""
+    rb"""(?:\s*,\s*namespace\s*=\s*["'](\w+)["'])?"""
+)
 TEMPLATES = {"templates", "jinja2"}
 _MOST_ATTRIBUTES = 3
 
@@ -36,6 +45,8 @@ class Claims:
         self._stands: dict[str, bool] = {}
         self._declared: dict[str, set[str]] = defaultdict(set)
         """Tables that a `db_table` names."""
+        self._included: dict[str, set[str]] = defaultdict(set)
+        """Namespaces that an `include` gives."""
         self.commands: dict[str, set[str]] = defaultdict(set)
         self.libraries: dict[str, set[str]] = defaultdict(set)
         """Of template tags."""
@@ -51,9 +62,15 @@ class Claims:
                 self.namespaces[label].add(member.name)
             for path in files.get(member.name, ()):
                 self._read(member, path)
+        for path in (house.root / "urls.py", *sorted(house.root.glob("*/urls.py"))):
+            if house.owner_of(path) is None:
+                self._read_includes(_data(path))
         for table, members in self._declared.items():
             if table not in self.tables:
                 self.tables[table] = members
+        for namespace, members in self._included.items():
+            if namespace not in self.namespaces and len(members) == 1:
+                self.namespaces[namespace] = members
 
     @cached_property
     def schemas(self) -> dict[str, set[str]]:
@@ -94,7 +111,7 @@ class Claims:
         return self._stands[dotted]
 
     def _read(self, member: Member, path: Path) -> None:
-        parts = path.parts
+        parts = ("", *path.relative_to(self.house.root).parts)
         folder, is_python = parts[-2], path.suffix == ".py"
         if is_python and parts[-3:-1] == ("management", "commands") and not path.stem.startswith("_"):
             self.commands[path.stem].add(member.name)
@@ -122,11 +139,23 @@ class Claims:
 
     def _read_urls(self, member: Member, path: Path) -> None:
         data = _data(path)
+        self._read_includes(data)
         if found := _APP_NAME.search(data):
             self.namespaces[found[1].decode()].add(member.name)
             return
         for match in _URL.finditer(data):
             self.urls[match[1].decode()].add(member.name)
+        for match in _REGISTERED.finditer(data):
+            prefix = match[1].decode().strip("/").rpartition("/")[2]
+            for name in {match[2].decode()} if match[2] else forms(prefix):  # by default, that of the model
+                self.urls[f"{name}-list"].add(member.name)
+                self.urls[f"{name}-detail"].add(member.name)
+
+    def _read_includes(self, data: bytes) -> None:
+        for match in _INCLUDED.finditer(data):
+            if owner := self.house.owner(match[1].decode()):
+                for namespace in filter(None, (match[2], match[3])):
+                    self._included[namespace.decode()].add(owner.name)
 
     def _alone(self, claimed: Iterable[tuple[str, Member]]) -> dict[str, set[str]]:
         pairs = [pair for pair in claimed if pair[0] not in SHARED_SCHEMAS | SHARED_ALIASES]

@@ -16,12 +16,16 @@ _NOT_HANDED_ON = {"attribute", "dotted_name", "aliased_import", "expression_stat
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
-    """`import_string` of what is known, and files, are left to the rule of strings."""
     for call in code.calls(*IMPORTS):
         yield from _of_import(code, neighbours, call)
     for call in code.calls(*FILES):
-        path = code.value(call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname"))
-        if (path is None or HOLE in path) and code.imports(call):
+        given = call.argument(FILES[code.called(call)], "path_name", "path", "location", "pathname")
+        if (path := code.value(given)) is not None and HOLE not in path:
+            if other := neighbours.file(path):
+                code.take(given)
+                line, last = code.line(call.node), call.node.end_point[0] + 1
+                yield Found("E202", other, f"calls {code.shown(call.node)}", line, line, last)
+        elif code.imports(call):
             yield Found("E203", "", f"calls {code.shown(call.node)}, a file that is computed", code.line(call.node))
     for value, inner in code.subscripts("modules"):
         if code.name(value) == "sys.modules":
@@ -43,14 +47,13 @@ def _of_import(code: Code, neighbours: Neighbours, call: Call) -> Iterator[Found
     name, line, last = code.called(call), code.line(call.node), call.node.end_point[0] + 1
     dotted = code.import_of(call)
     if dotted is not None and dotted.partition(HOLE)[0]:
-        others = {dotted: neighbours.owner(dotted.replace(":", "."))}
-        others |= {each: neighbours.owner(each) for each in _from_list(code, call, dotted)}
-        if reached := {other for other in others.values() if other}:
-            if name != "import_string":
-                code.take(call.argument(0, "name"))
-                yield from (
-                    Found("E201", other, f"calls {code.shown(call.node)}", line, line, last) for other in reached
-                )
+        kind, owner = ("E202", neighbours.resolves) if name == "import_string" else ("E201", neighbours.owner)
+        named = (dotted.replace(":", "."), *_from_list(code, call, dotted))
+        if reached := {other for each in named if (other := owner(each))}:
+            code.take(call.argument(0, "name", "dotted_path"))
+            yield from (Found(kind, other, f"calls {code.shown(call.node)}", line, line, last) for other in reached)
+            return
+        if neighbours.owner(named[0]):
             return
     if name in _HARMLESS or not code.imports(call) or (dotted is not None and HOLE not in dotted):
         return
@@ -115,25 +118,33 @@ def _is_settled(code: Code, neighbours: Neighbours, call: Call, dotted: str | No
     return given is not None and _of_setting(code, given)
 
 
-def _of_setting(code: Code, node: Node) -> bool:
+def _of_setting(code: Code, node: Node, known: dict[int, bool] | None = None) -> bool:
     """`settings.X`, `settings.X["y"]`, `settings.X.get("y") or DEFAULT`, one of them: the composition root chose it."""
+    known = {} if known is None else known
+    if node.id not in known:
+        known[node.id] = False  # until it is known: what stands for itself is of no setting
+        known[node.id] = _is_chosen(code, node, known)
+    return known[node.id]
+
+
+def _is_chosen(code: Code, node: Node, known: dict[int, bool]) -> bool:
     if node.type == "identifier":
         bound = code.bound(node) or code.looped(node)
-        return bound is not None and bound.type != "identifier" and _of_setting(code, bound)
+        return bound is not None and bound.type != "identifier" and _of_setting(code, bound, known)
     if node.type == "boolean_operator":
         sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
-        return all(side is not None and (_of_setting(code, side) or bool(code.value(side))) for side in sides)
+        return all(side is not None and (_of_setting(code, side, known) or bool(code.value(side))) for side in sides)
     if node.type == "attribute":
         inside = node.child_by_field_name("object")
-        return inside is not None and (code.name(inside) == "django.conf.settings" or _of_setting(code, inside))
+        return inside is not None and (code.name(inside) == "django.conf.settings" or _of_setting(code, inside, known))
     if node.type == "subscript":
         inside = node.child_by_field_name("value")
-        return inside is not None and _of_setting(code, inside)
+        return inside is not None and _of_setting(code, inside, known)
     if node.type == "call":
         function = node.child_by_field_name("function")
         if function is not None and code.text(function) == "getattr":
             arguments = node.child_by_field_name("arguments")
             first = arguments.named_children[0] if arguments is not None and arguments.named_children else None
             return code.name(first) == "django.conf.settings"
-        return function is not None and function.type == "attribute" and _of_setting(code, function)
+        return function is not None and function.type == "attribute" and _of_setting(code, function, known)
     return False

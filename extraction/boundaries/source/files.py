@@ -1,8 +1,8 @@
 """Files as text, and the comments in them that accept a finding.
 
 `# boundaries: accept E202 the reason` accepts E202 on its line, or on the next where it stands alone on its own; in a
-template `{# … #}`, in SQL `-- …`. Several codes are separated by commas. An acceptance without a code or a reason
-accepts nothing and is reported as E001: a breach that nobody can explain is one to mend.
+template `{# … #}`, in SQL `-- …`, in YAML `# …`. Several codes are separated by commas. An acceptance without a
+code or a reason accepts nothing and is reported as E001: a breach that nobody can explain is one to mend.
 """
 
 import io
@@ -21,6 +21,7 @@ _ACCEPT = re.compile(
     re.MULTILINE,
 )
 _COMMENT = re.compile(rb"(?:\{#|--|/\*)[^\"']*$")
+_YAML_COMMENT = re.compile(rb"(?:^|[ \t])#[^\"']*$")
 _ALONE = re.compile(rb"\s*(?:#|\{#|--|/\*|<!--)[^\"']*$")
 
 
@@ -63,7 +64,12 @@ def read(path: Path) -> bytes:
 
 def in_comment(data: bytes, at: int) -> bool:
     """Whether a place in a template or in SQL stands in a comment, by what precedes it on its line."""
-    return _COMMENT.search(data[data.rfind(b"\n", 0, at) + 1 : at]) is not None
+    return _COMMENT.search(_before(data, at)) is not None
+
+
+def in_yaml_comment(data: bytes, at: int) -> bool:
+    """The same in YAML."""
+    return _YAML_COMMENT.search(_before(data, at)) is not None
 
 
 def acceptances(data: bytes, is_comment: Callable[[bytes, int], bool] = in_comment) -> Acceptances:
@@ -72,8 +78,6 @@ def acceptances(data: bytes, is_comment: Callable[[bytes, int], bool] = in_comme
     if MARK not in data:
         return result
     for match in _ACCEPT.finditer(data):
-        start = data.rfind(b"\n", 0, match.start()) + 1
-        before = data[start : match.start()]
         if not is_comment(data, match.start()):
             continue
         line = data.count(b"\n", 0, match.start()) + 1
@@ -83,7 +87,7 @@ def acceptances(data: bytes, is_comment: Callable[[bytes, int], bool] = in_comme
             result.broken.append(Found("E001", "", f"accepts a finding without {missing}", line))
             continue
         result.accepted.setdefault(line, set()).update(codes)
-        if _ALONE.match(before):
+        if _ALONE.match(_before(data, match.start())):
             result.accepted.setdefault(line + 1, set()).update(codes)
     return result
 
@@ -95,6 +99,11 @@ def lines(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Mat
         line += data.count(b"\n", at, match.start())
         at = match.start()
         yield line, match
+
+
+def _before(data: bytes, at: int) -> bytes:
+    """What stands on the same line."""
+    return data[data.rfind(b"\n", 0, at) + 1 : at]
 
 
 def _encoding(path: Path, data: bytes) -> str:

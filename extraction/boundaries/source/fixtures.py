@@ -13,11 +13,15 @@ from extraction.boundaries.source.syntax import Code
 
 _MODEL = {
     ".json": re.compile(rb'"model"\s*:\s*"(?P<label>\w+)\.(?P<model>\w+)"'),
-    ".yaml": re.compile(rb"""^[ \t-]*["']?model["']?\s*:\s*["']?(?P<label>\w+)\.(?P<model>\w+)""", re.MULTILINE),
+    ".yaml": re.compile(
+        rb"""(?:^[ \t-]*|[{,][ \t]*)["']?model["']?\s*:\s*["']?(?P<label>\w+)\.(?P<model>\w+)""", re.MULTILINE
+    ),
     ".xml": re.compile(rb"""<object\b[^>]*?\bmodel\s*=\s*["'](?P<label>\w+)\.(?P<model>\w+)["']"""),
 }
 _MODEL[".jsonl"], _MODEL[".yml"] = _MODEL[".json"], _MODEL[".yaml"]
 SUFFIXES = tuple(_MODEL)
+YAML = (".yaml", ".yml")
+_COMMENT = re.compile(rb"^[ \t]*#.*", re.MULTILINE)
 _LISTED = re.compile(rb"(?<![\w.])fixtures(?=\s*(?::[^=\n]*)?=[^=])")
 
 
@@ -25,7 +29,7 @@ def in_file(data: bytes, path: Path, neighbours: Neighbours) -> Iterator[Found]:
     """One finding for each model, at its first row."""
     rows: dict[str, int] = {}
     first: dict[str, tuple[int, str]] = {}
-    for line, match in lines(data, _MODEL[path.suffix]):
+    for line, match in lines(_COMMENT.sub(b"", data) if path.suffix in YAML else data, _MODEL[path.suffix]):
         label, model = match["label"].decode(), match["model"].decode().lower()
         if other := neighbours.other(neighbours.claims.namespaces, label):
             rows[f"{label}.{model}"] = rows.get(f"{label}.{model}", 0) + 1

@@ -55,11 +55,6 @@ class Neighbours:
         """Whose name or label a word is."""
         return self.other(self.claims.named, name.lower())
 
-    def prefixed(self, text: str, separators: str) -> str:
-        """Whose name or label a text begins with, before one of these separators."""
-        ends = [match.start() for match in re.finditer(f"[{re.escape(separators)}]", text)]
-        return next((other for end in reversed(ends) if (other := self.named(text[:end]))), "")
-
     def is_own(self, text: str) -> bool:
         """Whether a text begins with this member's name or what else it is known by: label, schema, package."""
         found = self._starts.match(text)

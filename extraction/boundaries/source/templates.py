@@ -28,7 +28,11 @@ _UNREAD = re.compile(
     r"|\{%-?\s*verbatim\b.*?%\}.*?\{%-?\s*endverbatim\b.*?%\}",
     re.DOTALL,
 )
-_TAG = re.compile(r"\{%-?\s*(?P<tag>\w+)\s+(?P<rest>.*?)-?%\}", re.DOTALL)
+_TAG = re.compile(
+    r"\{%-?\s*(?P<tag>\w+)\s+(?P<rest>.*?)-?%\}"
+    r"|\{\{-?\s*(?P<called>url|static|include)\(\s*(?P<given>.*?)-?\}\}",  # in Jinja2
+    re.DOTALL,
+)
 _TAKES_TEMPLATE = ("include", "extends", "import", "from")
 _GIVEN = re.compile(r"""(?:"([^"]*)"|'([^']*)')""")
 _PERMISSION = re.compile(r"""\bperms\.(\w+)|["'](\w+)\.\w+["']\s+in\s+perms\b""")
@@ -72,10 +76,11 @@ def _tags(text: str, name: str, neighbours: Neighbours) -> Iterator[tuple[str, s
     """Code, module, what and where."""
     text = _UNREAD.sub(_blank, text)
     for match in _TAG.finditer(text):
-        tag, rest = match["tag"], match["rest"].strip()
+        tag, rest = match["tag"] or match["called"], (match["rest"] or match["given"] or "").strip()
+        shown = f"{{% {tag} {' '.join(rest.split())} %}}" if match["tag"] else " ".join(match[0].split())
         for code, other in set(_in_tag(tag, rest, name, neighbours)):
             if other:
-                yield code, other, f"says {{% {tag} {' '.join(rest.split())} %}}", match.start()
+                yield code, other, f"says {shown}", match.start()
 
 
 def _in_tag(tag: str, rest: str, name: str, neighbours: Neighbours) -> Iterator[tuple[str, str]]:

@@ -89,12 +89,54 @@ def test_a_template_in_a_module_is_that_modules_whatever_its_path_names(tmp_path
         ),
         ("import shop\n\n\ndef help():\n    return shop.payments.models\n", "E204"),
         ('from django.apps import apps\n\nPayment = apps.get_model("payments", "Payment")\n', "E205"),
+        ('P = "shop.payments.models.Payment"\nimport_string(P)\n', "E202"),
+        ('P = "shop/payments/models.py"\nfrom imp import load_source\nload_source("x", P)\n', "E202"),
+        ("import os, shop\nshop.payments.models\n", "E204"),
+        ("from django.apps import apps as a\na.get_registered_model('payments', 'Payment')\n", "E205"),
+        ('ContentType.objects.get_by_natural_key("payments", "payment")\n', "E205"),
+        ('[m for m in models if m._meta.label == "payments.Payment"]\n', "E205"),
+        ('row = look_up("payments.Payment")\n', "E205"),
     ],
 )
 def test_a_helper_that_takes_another_modules_code_is_found(told: Told, source: str, code: str) -> None:
     [found] = told({"shop/helper.py": source, "shop/orders/service.py": f"\n{IMPORTS}"})
     assert (found.path, found.code) == ("shop/helper.py", f"boundaries.{code}")
     assert (found.module, found.other) == ("orders", "payments")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from proj import apps\napps.payments.models.Payment\n",
+        "from .. import apps\napps.payments.models.Payment\n",
+        "from proj import (\n    lib,\n    apps,\n)\napps.payments.models.Payment\n",
+        "import os, proj.apps\nproj.apps.payments.models.Payment\n",
+    ],
+)
+@pytest.mark.parametrize("above", ["", "tests/", "fixtures/migrations/"])
+def test_a_helper_is_found_however_it_imports_what_holds_the_modules_and_wherever_the_checkout_lies(
+    tmp_path: Path, above: str, source: str
+) -> None:
+    files = {
+        "proj/lib/helper.py": source,
+        "proj/apps/orders/service.py": "from proj.lib.helper import help\n",
+        "proj/apps/payments/models.py": "class Payment: ...\n",
+        "proj/apps/payments/answer.json": '[{"model": "orders.order"}]',
+    }
+    root = tmp_path / above
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    members = tuple(
+        Member(name=name, packages=(f"proj.apps.{name}",), labels=(name,)) for name in ("orders", "payments")
+    )
+    assert [(each.path, *codes([each])) for each in findings(House(root, members))] == [("proj/lib/helper.py", "E204")]
+
+
+def test_what_cannot_be_judged_in_a_helper_is_told_where_a_module_leads_to_it(told: Told) -> None:
+    said = f"# boundaries: accept E201\n{BREACH}"
+    assert not told({"shop/helper.py": said})
+    assert codes(told({"shop/helper.py": said, "shop/orders/service.py": IMPORTS})) == ["E001", "E201"]
 
 
 def test_the_way_to_a_helper_is_told(told: Told) -> None:

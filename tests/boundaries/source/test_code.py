@@ -103,6 +103,11 @@ def test_an_import_of_its_own_is_none(look: Look, source: str) -> None:
         "from importlib import import_module\nself.load = import_module",
         "def f(run=exec):\n    run(text)",
         "def f():\n    run = exec\n    return run",
+        "from django.conf import settings\npath = path or settings.ORDERS_BACKEND\nimport_string(path)",
+        "name = name.strip()\nimport_module(name)",
+        'name = name["x"]\nimport_module(name)',
+        "for name in name.split():\n    import_module(name)",
+        "a = b.x\nb = a.x\nimport_module(a)",
     ],
 )
 def test_code_that_nobody_can_follow_is_found(look: Look, source: str) -> None:

@@ -53,6 +53,47 @@ def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "conf"),
+    [
+        ("shop/urls.py", 'path("", include(("shop.payments.urls", "billing"), namespace="pay"))'),
+        ("shop/urls.py", 'path("", include("shop.payments.urls", namespace="pay"))'),
+        ("urls.py", 'path("", include(\n    ("shop.payments.urls", "pay"),\n))'),
+        ("shop/payments/management/urls.py", 'path("", include("shop.payments.api.urls", namespace="pay"))'),
+    ],
+)
+def test_a_namespace_that_an_include_gives_is_the_included_ones(look: Look, street: Path, path: str, conf: str) -> None:
+    (street / path).write_text(conf)
+    try:
+        [found] = look('reverse("pay:index")')
+        assert (found.code, found.other) == ("boundaries.E206", "payments")
+        (street / path).write_text(f'{conf}\npath("", include("shop.orders.urls", namespace="pay"))')
+        assert "E206" not in codes(look('reverse("pay:index")')), "two have it, so it is nobody's"
+    finally:
+        (street / path).unlink()
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ('router.register("payments", V)', ("payment-list", "payments-detail")),
+        ('router.register(r"v1/payments", views.V, basename="payment")', ("payment-list", "payment-detail")),
+        ("router.register('payments/', V)", ("payment-list", "payments-detail")),
+        ('router.register("cards", V, "card")', ("card-detail",)),
+        ("admin.site.register(Payment, V)", ()),
+    ],
+)
+def test_names_that_a_router_gives_are_its_modules(tmp_path: Path, said: str, names: tuple[str, ...]) -> None:
+    asked = ("payment-list", "payment-detail", "payments-detail", "card-detail")
+    (tmp_path / "payments").mkdir()
+    (tmp_path / "payments/urls.py").write_text(said)
+    (tmp_path / "orders.py").write_text("".join(f'reverse("{name}")\n' for name in asked))
+    members = tuple(Member(name=name, packages=(name,), labels=(name,)) for name in ("orders", "payments"))
+    found = {asked[each.line - 1] for each in findings(House(tmp_path, members))}
+    assert found >= set(names)
+    assert bool(found) == bool(names)
+
+
+@pytest.mark.parametrize(
     "source",
     [
         'call_command("charge")',
@@ -213,6 +254,12 @@ def test_what_begins_with_the_longer_of_two_names_is_not_the_shorter_ones(tmp_pa
         'from django.core.cache import caches\nc = caches["default"]\nc.get("payments:1")',
         'from django.core.cache import caches\ncaches["default"].get("payments:1")',
         'cache_page(60, key_prefix="payments")(view)',
+        f'{CACHE}cache.get("payment:1")',
+        f'{CACHE}cache.delete_pattern("payments:*")',
+        f'{CACHE}cache.keys(search="payment-*")',
+        f'{CACHE}cache.ttl("payments:1")',
+        f'{CACHE}cache.expire("payments:1", timeout=9)',
+        f'{CACHE}list(cache.iter_keys("payments:*"))',
     ],
 )
 def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None:
@@ -225,12 +272,18 @@ def test_a_cache_key_of_another_module_is_found(look: Look, source: str) -> None
         f'{CACHE}cache.get("orders:payments:1")',
         f'{CACHE}cache.get("paymentsx:1")',
         f"{CACHE}cache.get(key)",
+        f'{CACHE}cache.get("payment")',
+        f'{CACHE}cache.get("order:payments:1")',
+        f"{CACHE}cache.keys()",
+        "def f(cache: dict[str, int]):\n    list(cache.keys())",
         f'{CACHE}request.headers.get("payments:1")',
         'cache = {}\ncache.get("payments:1")',
         f'{CACHE}def f():\n    cache = {{}}\n    cache.get("payments:1")',
         'class A:\n    def f(self):\n        self.cache = {}\n    def g(self):\n        self.cache.get("payments:1")',
         'def f(cache: dict[str, int]):\n    cache.get("payments:1")',
         'cache = LRUCache(9)\ncache.get("payments:1")',
+        'cache = cache\ncache.get("payments:x")',
+        'cache = old\nold = cache\nold = old\ncache.get("payments:x")',
         'from django.core.cache import caches\ncaches["orders"]',
     ],
 )

@@ -21,6 +21,8 @@ PAGE = "templates/orders/list.html"
         ('{% include t|default:"payments/badge.html" %}', '{% include t|default:"payments/badge.html" %}'),
         ('{% include "notes/paid.md" %}', '{% include "notes/paid.md" %}'),
         ("{% static 'payments/pay.js' %}", "{% static 'payments/pay.js' %}"),
+        ("{{ static('payments/pay.js') }}", "{{ static('payments/pay.js') }}"),
+        ('{{- include("payments/badge.html") }}', '{{- include("payments/badge.html") }}'),
     ],
 )
 def test_a_template_or_a_tag_of_another_module_is_found(look: Look, source: str, what: str) -> None:
@@ -29,9 +31,10 @@ def test_a_template_or_a_tag_of_another_module_is_found(look: Look, source: str,
     assert found.what == f"says {what}"
 
 
-def test_a_url_of_another_module_in_a_template_is_found(look: Look) -> None:
-    [found] = look("<a href=\"{% url 'payments:index' %}\">", PAGE)
-    assert (found.code, found.what) == ("boundaries.E206", "says {% url 'payments:index' %}")
+@pytest.mark.parametrize("source", ["{% url 'payments:index' %}", "{{ url('payments:index', pk=1) }}"])
+def test_a_url_of_another_module_in_a_template_is_found(look: Look, source: str) -> None:
+    [found] = look(f'<a href="{source}">', PAGE)
+    assert (found.code, found.what) == ("boundaries.E206", f"says {source}")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,9 @@ def test_a_template_is_read_whatever_it_makes(look: Look, name: str) -> None:
         '{% comment %}{% include "payments/badge.html" %}{% endcomment %}',
         '{% verbatim %}{% include "payments/badge.html" %}{% endverbatim %}',
         "{% url 'orders:index' %}",
+        "{{ url('orders:index') }}",
+        "{{ url }}{{ payments.url('payments:index') }}",
+        "{# {{ url('payments:index') }} #}",
         "{% url name %}",
         '{% include "emails/receipt.html" %}',
     ],
@@ -121,6 +127,11 @@ def test_code_that_names_its_own_template_is_none(look: Look, source: str) -> No
         (
             "rows.yaml",
             "- model: orders.order\n  pk: 1\n- model: payments.payment\n  pk: 1\n- pk: 2\n  model: payments.payment\n",
+        ),
+        (
+            "rows.yml",
+            "- {model: orders.order, pk: 1}\n# - {model: payments.payment}\n- {model: payments.payment}\n"
+            '- {"pk": 2, "model": "payments.payment"}\n',
         ),
         ("rows.xml", '<django-objects>\n\n<object pk="1" model="payments.payment"/><object model="payments.payment"/>'),
     ],

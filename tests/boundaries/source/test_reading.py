@@ -1,11 +1,16 @@
 """What is read, how, and what a comment accepts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from extraction.boundaries import source
 from extraction.boundaries.house import House, Member
 from extraction.boundaries.source import findings
+from extraction.boundaries.source.found import Found
+from extraction.boundaries.source.neighbours import Neighbours
+from extraction.boundaries.source.syntax import Code
 from tests.boundaries.source.looking import Look, codes
 
 BREACH = 'import_module("shop.payments")'
@@ -87,6 +92,19 @@ def test_directories_that_lead_back_to_themselves_and_links_to_nothing_are_passe
         folder.rmdir()
 
 
+def test_a_linked_folder_is_read_once_wherever_it_leads(look: Look, street: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked.py").write_text(BREACH)
+    (tmp_path / "again").symlink_to(tmp_path)
+    links = [street / "shop/orders/linked", street / "shop/orders/twice"]
+    for link in links:
+        link.symlink_to(tmp_path)
+    try:
+        assert [each.path for each in look("")] == ["shop/orders/linked/linked.py"]
+    finally:
+        for link in links:
+            link.unlink()
+
+
 def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
     circle = "A = B + 'x'\nB = A + 'y'\n\n\ndef fib(n):\n    return fib(n - 1) + fib(n - 2)\n\n\nimport_module(A)\n"
     deep = " + ".join(["'x'"] * 3000)
@@ -97,6 +115,22 @@ def test_code_that_turns_in_circles_or_goes_deep_is_read(look: Look) -> None:
     source += f"z{'.z' * 3000} = z\n{climbs}{calls}{BREACH}\n"
     found = [each.code for each in look(source) if each.other]
     assert found == ["boundaries.E201"]
+
+
+def test_a_rule_that_dies_of_a_file_is_told_and_the_other_rules_and_files_go_on(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
+        if code.module == "shop.orders.service":
+            yield Found("E203", "", "calls what it found before", 1)
+            raise RecursionError("too deep")
+
+    monkeypatch.setattr(source, "RULES", (found, *source.RULES))
+    assert [(each.place, each.code[-4:], each.what) for each in look(BREACH)] == [
+        ("shop/orders/service.py", "E001", "has what the rule 'test_reading' died of: RecursionError: too deep"),
+        ("shop/orders/service.py:1", "E201", f"calls {BREACH}"),
+        ("shop/orders/service.py:1", "E203", "calls what it found before"),
+    ]
 
 
 def test_a_module_of_one_file_is_read(tmp_path: Path) -> None:
@@ -145,6 +179,19 @@ def test_a_comment_without_a_reason_or_a_code_accepts_nothing_and_is_reported(lo
 
 def test_a_string_that_looks_like_a_comment_accepts_nothing(look: Look) -> None:
     assert codes(look(f'{BREACH}; x = "# boundaries: accept E201 because"\n')) == ["E201"]
+
+
+@pytest.mark.parametrize(
+    ("source", "accepted"),
+    [
+        ("- model: payments.payment  # boundaries: accept E217 until June\n", True),
+        ("# boundaries: accept E217 until June\n- model: payments.payment\n", True),
+        ("- model: payments.payment\n  fields: {note: '# boundaries: accept E217 until June'}\n", False),
+        ("- model: payments.payment # boundaries: accept E202 until June\n", False),
+    ],
+)
+def test_a_comment_in_yaml_accepts_a_finding(look: Look, source: str, accepted: bool) -> None:
+    assert codes(look(source, "fixtures/rows.yaml")) == ([] if accepted else ["E217"])
 
 
 def test_a_comment_in_a_template_accepts_a_finding(look: Look) -> None:
