@@ -19,6 +19,7 @@ _CHANNEL = re.compile(rf"(?:^|;)\s*(?P<verb>listen|notify)\s+(?P<name>\"[^\"]*\"
 _LOCK = re.compile(r"\b(?P<function>pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?|pg_notify)\s*\(", re.IGNORECASE)
 _LOCK_NAME = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?|pg_notify")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_PARENTHESIS = re.compile(r"[()]")
 _OPEN = re.compile(rf"%s|%\(|\$\d|:\w|\{{|{HOLE}")
 _ROLE = re.compile(
     r"(?:\bset\s+(?:local\s+|session\s+)?(?:role|session\s+authorization)\s+(?:to\s+|=\s*)?|-c\s*role\s*=\s*)"
@@ -26,9 +27,12 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _CASCADE = re.compile(
-    rf"\b(?P<verb>drop\s+\w+|truncate)\b[^;]*?(?<!delete\s)(?<!update\s)\bcascade(?=\s*(?:[;,)'$%{{{HOLE}]|$))",
+    r";|\b(?P<verb>drop\s+\w+|truncate)\b"
+    rf"|(?<!delete\s)(?<!update\s)\b(?P<cascade>cascade)(?=\s*(?:[;,)'$%{{{HOLE}]|$))",
     re.IGNORECASE,
 )
+_LONGEST = 500
+"""Of what is given to a lock, in characters."""
 
 Beside = Callable[[], Iterable[str]]
 
@@ -52,7 +56,9 @@ def in_file(data: bytes, neighbours: Neighbours) -> Iterator[Found]:
 def _said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterable[Said]:
     """Each thing once. `beside` tells the values that the code gives to the statement's parameters."""
     once: dict[tuple[str, str], Said] = {}
-    for said in _all_said_in(neighbours, _COMMENT.sub(_uncommented, sql), beside):
+    end = sql.rfind("*/") + 2
+    closed = sql[:end] + sql[end:].replace("/*", "  ")
+    for said in _all_said_in(neighbours, _COMMENT.sub(_uncommented, closed), beside):
         once.setdefault((said.code, said.what), said)
     return once.values()
 
@@ -63,9 +69,9 @@ def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[S
         role = (match["role"] or match["config"]).strip("\"'")
         if role.lower() not in ("none", "default"):
             yield Said("E212", _whose_role(neighbours, role), f"says {_short(match[0])} in SQL", match.start())
-    for match in _CASCADE.finditer(sql):
-        other = _owner_in(neighbours, match[0])
-        yield Said("E213", other, f"says {' '.join(match['verb'].upper().split())} … CASCADE in SQL", match.start())
+    for verb, end in _cascades(sql):
+        other = _owner_in(neighbours, sql[verb.start() : end])
+        yield Said("E213", other, f"says {' '.join(verb[0].upper().split())} … CASCADE in SQL", verb.start())
     for match in _CHANNEL.finditer(sql):
         yield from _of_name(
             neighbours, match["name"].strip('"'), f"says {_short(match[0])}", match.start("verb"), beside
@@ -76,6 +82,18 @@ def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[S
         shown = f"calls {match['function']}({_short(given)})"
         name = literal[1] if literal and not _OPEN.match(literal[1]) else given
         yield from _of_name(neighbours, name, shown, match.start(), beside)
+
+
+def _cascades(sql: str) -> Iterator[tuple[re.Match[str], int]]:
+    """Each verb with the end of its CASCADE, before the next semicolon. In one pass: a dump has many verbs in its rows."""
+    verb: re.Match[str] | None = None
+    for match in _CASCADE.finditer(sql):
+        if match["verb"]:
+            verb = verb or match
+            continue
+        if verb is not None and match["cascade"]:
+            yield verb, match.end()
+        verb = None
 
 
 def _of_name(neighbours: Neighbours, name: str, shown: str, offset: int, beside: Beside) -> Iterator[Said]:
@@ -118,11 +136,12 @@ def _owner_in(neighbours: Neighbours, sql: str) -> str:
 
 
 def _in_parentheses(sql: str, start: int) -> str:
-    depth, end = 1, start
-    while end < len(sql) and depth:
-        depth += {"(": 1, ")": -1}.get(sql[end], 0)
-        end += 1
-    return sql[start : end - 1] if not depth else sql[start:]
+    depth, last = 1, min(len(sql), start + _LONGEST)
+    for found in _PARENTHESIS.finditer(sql, start, last):
+        depth += 1 if found[0] == "(" else -1
+        if not depth:
+            return sql[start : found.start()]
+    return sql[start:last]
 
 
 def _uncommented(match: re.Match[str]) -> str:

@@ -29,6 +29,8 @@ _GOES_ON = re.compile(
 """What may stand behind a table of a query, with an alias between; in a sentence something else does."""
 _IN_QUERIES = {"from", "join", "using", "into", "update"}
 _DIRECT = re.compile(r"\b(?:from|join|into|update|table|only|references|truncate|copy)\s+\"?$", re.IGNORECASE)
+_NEAR = 80
+"""Characters in which a keyword stands before its table."""
 _SCHEMA = r"schema\s+(?:if\s+(?:not\s+)?exists\s+)?"
 _SEARCH_PATH = r"""search_path(?:\s*=|\s+to\b|'\s*,)\s*(?:['"$\w]+\s*,\s*)*['"]*"""
 
@@ -87,9 +89,12 @@ def _names(sql: str) -> Iterator[tuple[tuple[str, ...], int]]:
 def _schemas(neighbours: Neighbours, sql: str) -> Iterator[Said]:
     unquoted = _QUOTED.sub(_unquoted, sql)
     schema = rf"\"?(?P<schema>{neighbours.schemas})\"?"
+    used: dict[str, bool] = {}
     for match in re.finditer(rf"(?<![\w.]){schema}\.\"?(?P<name>[\w{HOLE}*{{%]+)", unquoted, re.IGNORECASE):
         plain = rf"(?<![\w.])(?<!schema\s)(?<!schema\s\")\"?{match['schema']}\"?(?![\w.\"])(?!\s*\.)"
-        if not re.search(plain, unquoted, re.IGNORECASE) or _DIRECT.search(unquoted[: match.start()]):
+        if plain not in used:
+            used[plain] = re.search(plain, unquoted, re.IGNORECASE) is not None
+        if not used[plain] or _DIRECT.search(unquoted[max(0, match.start() - _NEAR) : match.start()]):
             other = neighbours.other(neighbours.claims.schemas, match["schema"].lower())
             name = match["name"] if HOLE not in match["name"] else "…"
             yield Said("E211", other, f"names {match['schema']}.{name} in SQL", match.start())

@@ -1,5 +1,6 @@
 """SQL in code and in files."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,22 @@ def test_a_lock_or_a_channel_of_its_own_is_none(look: Look, source: str) -> None
 def test_a_file_of_sql_is_read(look: Look) -> None:
     [found] = look("-- name: all\nselect 1 -- payments_payment\nfrom payments_payment\n", "queries.sql")
     assert (found.code, found.place) == ("boundaries.E211", "shop/orders/queries.sql:3")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "please drop off at the back door",
+        "drop table x on delete cascade",
+        "pg_notify(",
+        "image/*",
+        "payments.payment x",
+    ],
+)
+def test_a_dump_is_read_in_one_pass(look: Look, row: str) -> None:
+    def seconds(rows: int) -> float:
+        start = time.process_time()
+        look("COPY orders_order FROM stdin;\n" + f"1\t{row}\n" * rows, "dump.sql")
+        return time.process_time() - start
+
+    assert seconds(4_000) < 12 * (seconds(1_000) + 0.02)
