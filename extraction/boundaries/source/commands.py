@@ -19,7 +19,8 @@ _PROGRAM = re.compile(r"\b(?:manage\.py|django-admin)\s+(\w+)")
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     """As `call_command` and as a process of `manage.py`."""
     for call in code.calls("call_command"):
-        yield from _of(code, neighbours, call, code.value(call.argument(0, "command_name")))
+        for name in code.values(call.argument(0, "command_name")):
+            yield from _of(code, neighbours, call, name)
     if b"manage.py" not in code.data and b"django-admin" not in code.data:
         return
     for call in code.calls(*_RUNNERS):
@@ -29,8 +30,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             yield from _of(code, neighbours, call, program[1])
 
 
-def _of(code: Code, neighbours: Neighbours, call: Call, name: str | None) -> Iterator[Found]:
-    if name and (other := neighbours.other(neighbours.claims.commands, name)):
+def _of(code: Code, neighbours: Neighbours, call: Call, name: str) -> Iterator[Found]:
+    if other := neighbours.other(neighbours.claims.commands, name):
         line = code.line(call.node)
         yield Found("E207", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
 

@@ -28,15 +28,15 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         return
     for call in code.calls(*_CALLS):
         given = call.positional[0] if call.positional else None
-        if (name := code.value(given)) and (other := neighbours.other(aliases, name)):
+        if other := _owner(code, neighbours, given):
             yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
     for value, inner in code.subscripts("connections", "databases", "DATABASES"):
-        if (name := code.value(inner)) and (other := neighbours.other(aliases, name)):
+        if other := _owner(code, neighbours, inner):
             yield Found("E215", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
     for call in code.calls("get"):
         of = code.text(call.function).removesuffix(".get").rpartition(".")[2]
         given = call.argument(0) if of in ("databases", "DATABASES") else None
-        if (name := code.value(given)) and (other := neighbours.other(aliases, name)):
+        if other := _owner(code, neighbours, given):
             yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
     for match in _KEYWORD.finditer(code.data):
         name_node = code.at(*match.span())
@@ -45,7 +45,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
             continue
         given = outer.child_by_field_name("value" if outer.type == "keyword_argument" else "right")
         for each in _each(given):
-            if (name := code.value(each)) and (other := neighbours.other(aliases, name)):
+            if other := _owner(code, neighbours, each):
                 yield Found("E215", other, f"says {code.shown(outer)}", code.line(outer))
 
 
@@ -63,6 +63,11 @@ def _of_environment(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if of is not None and _ENVIRONMENT.fullmatch(code.name(of) or code.text(of)):
             is_database = not _OF_DATABASE.isdisjoint(text.value.split("_"))
             yield Found("E215" if is_database else "E208", other, f"takes {code.shown(taken)}", code.line(text.node))
+
+
+def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
+    others = (neighbours.other(neighbours.claims.aliases, name) for name in code.values(node))
+    return next(filter(None, others), "")
 
 
 def _each(given: Node | None) -> list[Node]:

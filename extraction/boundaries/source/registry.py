@@ -57,9 +57,9 @@ def _of_text(code: Code, neighbours: Neighbours, text: Text) -> Iterator[Found]:
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
     """Whose label an argument begins with: `payments`, `payments.Payment`."""
-    value = code.value(node)
-    label = (value or "").partition(".")[0]
-    return neighbours.other(neighbours.claims.namespaces, label) if label and HOLE not in label else ""
+    labels = (value.partition(".")[0] for value in code.values(node))
+    others = (neighbours.other(neighbours.claims.namespaces, label) for label in labels if HOLE not in label)
+    return next(filter(None, others), "")
 
 
 def _is_of_registry(code: Code, function: Node) -> bool:

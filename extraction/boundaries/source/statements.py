@@ -85,7 +85,7 @@ def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[S
 
 
 def _cascades(sql: str) -> Iterator[tuple[re.Match[str], int]]:
-    """Each verb with the end of its CASCADE, before the next semicolon. In one pass: a dump has many verbs in its rows."""
+    """Each verb with the end of its CASCADE. In one pass, for a dump has many verbs in its rows."""
     verb: re.Match[str] | None = None
     for match in _CASCADE.finditer(sql):
         if match["verb"]:

@@ -3,7 +3,8 @@
 Read by tree-sitter and not by this interpreter's `ast`, which knows no syntax newer than itself. What a name stands for
 is followed within the file: imports and their aliases, names that are bound to one constant, `+`, f-strings, a function
 that returns a constant, `getattr` and its kin, a module that is imported by its name. What is not known at reading is
-HOLE in a string's value. What is kept in an attribute, a list or a dict, or comes from another file, is not followed.
+HOLE in a string's value. What is kept in an attribute, a list or a dict, or comes from another file, is not followed;
+what a loop over a literal goes over, and both sides of a condition or an `or`, only by the rules that ask for `values`.
 """
 
 import re
@@ -44,6 +45,7 @@ _FUNCTIONS = Query(LANGUAGE, "(function_definition name: (identifier) @name)")
 _PARTS = Query(LANGUAGE, "[(string) (identifier) (call)] @part")
 _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
+_CHOICES = ("conditional_expression", "boolean_operator", "parenthesized_expression")
 _SPACE = re.compile(r"\s+")
 _ANY_ORIGIN = {"import_module", "__import__", "import_string"}
 """Of IMPORTS, those whose name says so, whatever they come from; the others have to come from _ORIGINS."""
@@ -226,11 +228,42 @@ class Code:
                 return self._of_name(node, depth)
         return None
 
+    def values(self, node: Node | None) -> list[str]:
+        """All that an expression may be: either side of `a if c else b` and of `a or b`, what a literal loop goes over."""
+        return [value for each in self.choices(node) if (value := self.value(each))]
+
+    def choices(self, node: Node | None) -> list[Node]:
+        """The expressions that one may stand for, itself if it leaves no choice."""
+        found: list[Node] = []
+        waiting, seen = [node], set[int]()
+        while waiting:
+            each = waiting.pop()
+            if each is None or each.id in seen:
+                continue
+            seen.add(each.id)
+            if each.type in _CHOICES:
+                parts = [part for part in each.named_children if part.type != "comment"]
+                waiting += [parts[0], *parts[2:]] if each.type == "conditional_expression" else parts
+                continue
+            meant = self.looped(each) if each.type == "identifier" else None
+            while meant is not None and meant.type == "identifier" and meant.id not in seen:
+                seen.add(meant.id)
+                meant = self.bound(meant)
+            if meant is not None and meant.type in ("list", "tuple", "set"):
+                waiting += meant.named_children
+            elif (bound := self.bound(each)) is not None:
+                waiting.append(bound)
+            else:
+                found.append(each)
+        return found
+
     def take(self, node: Node | None) -> None:
-        """Mark the string, or the string that a name stands for, as judged."""
-        while node is not None and node.start_byte not in self.taken:
-            self.taken.add(node.start_byte)
-            node = self._meant(node)
+        """Mark the strings that an expression may stand for as judged."""
+        for each in [node, *self.choices(node)]:
+            meant = each
+            while meant is not None and meant.start_byte not in self.taken:
+                self.taken.add(meant.start_byte)
+                meant = self._meant(meant)
 
     def bound(self, name: Node) -> Node | None:
         """What a name is bound to, if that is one thing in the scope in which it is bound."""

@@ -259,6 +259,7 @@ def test_a_chain_that_does_not_leave_the_module_is_none(look: Look, source: str)
         ),
         ('if model._meta.app_label in ("payments", "x"): ...', 'compares model._meta.app_label in ("payments", "x")'),
         ('resolve("payments.Payment")', 'calls resolve("payments.Payment")'),
+        ('apps.get_model(label or "payments.Payment")', 'calls apps.get_model(label or "payments.Payment")'),
     ],
 )
 def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) -> None:

@@ -26,6 +26,9 @@ from tests.boundaries.source.looking import Look, codes
         'class V:\n    pattern_name = "payments:index"',
         'class V:\n    extra_kwargs = {"url": {"view_name": "payment-list"}}',
         '@login_required(login_url="payments:index")\ndef view(): ...',
+        'redirect("payments:index" if x else "orders:index")',
+        'def f(n=None):\n    n = n or "payments:index"\n    reverse(n)',
+        '[reverse(n) for n in ("payments:index",)]',
     ],
 )
 def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
@@ -46,6 +49,8 @@ def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
         'login_required(login_url="/payments/")',
         'HyperlinkedIdentityField(view_name="orders:index")',
         'f(name="payments:index")',
+        'reverse("orders:index" if x == "payments:index" else "orders:list")',
+        "for n in n or n:\n    reverse(n)",
     ],
 )
 def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
@@ -64,6 +69,7 @@ def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
         'subprocess.check_call(["sh", "-c", f"cd {path} && ./manage.py charge"])',
         'os.system("django-admin charge")',
         'asyncio.create_subprocess_exec("python", "manage.py", "charge")',
+        'call_command("charge" if x else "expire")',
     ],
 )
 def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
@@ -250,6 +256,7 @@ def test_a_cache_key_of_its_own_is_none(look: Look, source: str) -> None:
         'app.tasks["payments.charge"].delay()',
         'schedule = {"nightly": {"task": "payments.charge"}}',
         'place.apply_async(link="payments.charge")',
+        'for n in ("orders.x", "payments.charge"):\n    send_task(n)',
     ],
 )
 def test_a_task_of_another_module_is_found(look: Look, source: str) -> None:
@@ -294,6 +301,8 @@ def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
         'psycopg.connect(env.db("PAYMENTS_DATABASE_URL"))',
         'dj_database_url.config(env="PAYMENTS_DATABASE_URL")',
         'dj_database_url.parse(os.environ["PAYMENTS_DATABASE_URL"])',
+        'atomic(using="payments" if x else "orders")',
+        'for db in ["orders", "payments"]:\n    atomic(db)',
     ],
 )
 def test_another_modules_database_is_found(look: Look, source: str) -> None:

@@ -290,4 +290,4 @@ def test_a_dump_is_read_in_one_pass(look: Look, row: str) -> None:
         look("COPY orders_order FROM stdin;\n" + f"1\t{row}\n" * rows, "dump.sql")
         return time.process_time() - start
 
-    assert seconds(4_000) < 12 * (seconds(1_000) + 0.02)
+    assert seconds(2_000) < 12 * (seconds(500) + 0.02)
