@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from tree_sitter import Node, Parser, Query, QueryCursor
 
@@ -38,6 +39,9 @@ _PLACES = Query(
     (string) @string
     (concatenated_string) @joined
     (binary_operator (string)) @joined
+    (string (interpolation)) @joined
+    (call function: (attribute object: [(string) (parenthesized_expression)] attribute: (identifier) @format)
+        (#eq? @format "format")) @joined
     """,
 )
 _BROKEN = Query(LANGUAGE, "[(ERROR) (MISSING) (print_statement) (exec_statement)] @broken")
@@ -46,6 +50,8 @@ _PARTS = Query(LANGUAGE, "[(string) (identifier) (call)] @part")
 _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
 _CHOICES = ("conditional_expression", "boolean_operator", "parenthesized_expression")
+_PERCENT = re.compile(r"%(?:\((\w+)\))?[-+#0-9.]*[a-zA-Z]")
+_BRACES = re.compile(r"\{(\w*)[^{}]*\}")
 _SPACE = re.compile(r"\s+")
 _ANY_ORIGIN = {"import_module", "__import__", "import_string"}
 """Of IMPORTS, those whose name says so, whatever they come from; the others have to come from _ORIGINS."""
@@ -229,7 +235,7 @@ class Code:
         return None
 
     def values(self, node: Node | None) -> list[str]:
-        """All that an expression may be: either side of `a if c else b` and of `a or b`, what a literal loop goes over."""
+        """All that an expression may be: either side of `a if c else b` and of `a or b`, what a loop goes over."""
         return [value for each in self.choices(node) if (value := self.value(each))]
 
     def choices(self, node: Node | None) -> list[Node]:
@@ -456,11 +462,24 @@ class Code:
         if operator is None or operator.type not in ("+", "%"):
             return None
         if operator.type == "%":
-            return None if left is None else re.sub(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]", HOLE, left)
+            return None if left is None else self._filled(_PERCENT, left, node.child_by_field_name("right"), depth)
         right = self.value(node.child_by_field_name("right"), depth + 1)
         if left is None and right is None:
             return None
         return (HOLE if left is None else left) + (HOLE if right is None else right)
+
+    def _filled(self, places: re.Pattern[str], text: str, given: Node | None, depth: int) -> str:
+        """What `%` and `.format` make of a text: the given by place or by name, HOLE where it is not known."""
+        parts = [given] if given is not None else []
+        if given is not None and given.type in ("tuple", "dictionary", "argument_list"):
+            parts = [part for part in given.named_children if part.type != "comment"]
+        by_name: dict[str, Node | None] = {}
+        for index, part in enumerate(parts):
+            named = part.child_by_field_name("name" if part.type == "keyword_argument" else "key")
+            name = (self.value(named) or "" if part.type == "pair" else self.text(named)) if named else str(index)
+            by_name[name] = part.child_by_field_name("value") if named else part
+        numbers = map(str, count())
+        return places.sub(lambda place: self.value(by_name.get(place[1] or next(numbers)), depth + 1) or HOLE, text)
 
     def _of_name(self, node: Node, depth: int) -> str | None:
         text = self.text(node)
@@ -471,7 +490,8 @@ class Code:
             attribute = function.child_by_field_name("attribute")
             if attribute is not None and self.text(attribute) == "format":
                 inner = self.value(function.child_by_field_name("object"), depth + 1)
-                return None if inner is None else re.sub(r"\{[^{}]*\}", HOLE, inner)
+                given = node.child_by_field_name("arguments")
+                return None if inner is None else self._filled(_BRACES, inner, given, depth)
         return self._followed(self._meant(node), depth)
 
     def _meant(self, node: Node) -> Node | None:

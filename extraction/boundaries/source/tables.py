@@ -110,7 +110,8 @@ def _taken_as_table(code: Code, text: Text) -> str:
     if keyword in ("db_table", "table", "tables"):
         return f"says {keyword} = {text.value!r}" if keyword == "db_table" or "_" in text.value else ""
     calls = list(code.calls_around(text.node))
-    is_filled_in = calls and code.called(calls[0]) == "format" and any(code.called(each) in RUNS_SQL for each in calls)
+    is_unknown = calls and code.called(calls[0]) == "format" and code.value(calls[0].node) is None
+    is_filled_in = is_unknown and any(code.called(each) in RUNS_SQL for each in calls)
     return f"calls {code.shown(calls[0].node)}" if is_filled_in else ""
 
 

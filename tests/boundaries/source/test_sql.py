@@ -89,6 +89,16 @@ def test_sql_on_another_modules_tables_is_found(look: Look, sql: str, named: str
         'Identifier("payments_payment")',
         'class P:\n    class Meta:\n        managed = False\n        db_table = "payments_payment"',
         "class P:\n    class Meta:\n        db_table = 'payments\".\"payment'",
+        'T = "payments_payment"\nexecute(f"select * from {T}")',
+        'class A:\n    T = "payments_payment"\n\n    def f(self):\n        execute(f"select * from {self.T}")',
+        'T = "payments_payment"\nexecute("select %s from %s" % (name, T))',
+        'T = "payments_payment"\nexecute("select %(c)s from %(t)s" % {"t": T, "c": name})',
+        'T = "payments_payment"\nexecute("select * from {t}".format(t=T))',
+        'T = "payments_payment"\nexecute("select {} from {}".format(name, T))',
+        'q += "JOIN payments_payment p ON p.x = o.y"',
+        'parts.append("LEFT OUTER JOIN payments_payment p ON true")',
+        'q = "NOT EXISTS (SELECT 1 FROM payments_payment)"',
+        'q = "(SELECT 1 FROM payments_payment) UNION (SELECT 2)"',
     ],
 )
 def test_sql_is_found_wherever_it_stands(look: Look, source: str) -> None:
@@ -129,6 +139,11 @@ def test_the_line_is_the_one_of_the_statement_that_names_the_table(look: Look) -
         'log.info("payments_payment is read")',
         'name = "payments_payment"',
         'def f():\n    """select 1 from payments_payment"""',
+        'text = "join payments_payment to go on"',
+        'text = "(Select a row from payments_payment)"',
+        'T = "payments_payment"\ntext = f"a log from {T}"',
+        'T = "payments_payment"\nlog.info(f"select 1 from {T}")',
+        'execute("select 1 from %s" % name)',
     ],
 )
 def test_sql_on_its_own_tables_and_words_that_are_no_sql_are_none(look: Look, source: str) -> None:
