@@ -5,7 +5,9 @@ A name that SQL takes from a parameter is looked for beside it, in the same stat
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
+
+from tree_sitter import Node
 
 from extraction.boundaries.source import tables
 from extraction.boundaries.source.found import Found
@@ -39,7 +41,7 @@ Beside = Callable[[], Iterable[str]]
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for text in strings(code):
-        for said in _said_in(neighbours, text.value, partial(code.beside, text.node)):
+        for said in _said_in(neighbours, text.value, cache(partial(_beside, code, text.node))):
             first, last = code.line(text.node), text.node.end_point[0] + 1
             yield Found(said.code, said.other, said.what, code.line_of(text, said.offset), first, last)
     yield from tables.found(code, neighbours)
@@ -61,6 +63,10 @@ def _said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterable[Said]
     for said in _all_said_in(neighbours, _COMMENT.sub(_uncommented, closed), beside):
         once.setdefault((said.code, said.what), said)
     return once.values()
+
+
+def _beside(code: Code, node: Node) -> Iterable[str]:
+    return list(code.beside(node))
 
 
 def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[Said]:

@@ -70,6 +70,9 @@ def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
         'os.system("django-admin charge")',
         'asyncio.create_subprocess_exec("python", "manage.py", "charge")',
         'call_command("charge" if x else "expire")',
+        'subprocess.run([sys.executable, str(settings.BASE_DIR / "manage.py"), "charge"])',
+        'MANAGE = Path(__file__).parent / "manage.py"\nsubprocess.run([sys.executable, MANAGE, "charge"])',
+        'subprocess.run([sys.executable, "-m", "django", "charge"])',
     ],
 )
 def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
@@ -85,6 +88,8 @@ def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
         'os.system("python manage.py expire charge")',
         'os.system("charge")',
         'log.info("run manage.py charge")',
+        'subprocess.run([BASE / "manage.py", "expire"])',
+        'name = str(name)\nsubprocess.run([name, "charge", "django"])',
     ],
 )
 def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> None:
