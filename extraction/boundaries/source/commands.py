@@ -33,8 +33,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
 
 def _of(code: Code, neighbours: Neighbours, call: Call, name: str) -> Iterator[Found]:
     if other := neighbours.other(neighbours.claims.commands, name):
-        line = code.line(call.node)
-        yield Found("E207", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+        heard = code.heard(call.node, call.positional[0] if call.positional else None)
+        yield Found("E207", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
 
 
 def _word(code: Code, node: Node | None) -> str:

@@ -29,7 +29,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for call in code.calls(*_CALLS):
         given = call.positional[0] if call.positional else None
         if other := _owner(code, neighbours, given):
-            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
+            heard = code.heard(call.node, given)
+            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for value, inner in code.subscripts("connections", "databases", "DATABASES"):
         if other := _owner(code, neighbours, inner):
             yield Found("E215", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
@@ -37,16 +38,19 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         of = code.text(call.function).removesuffix(".get").rpartition(".")[2]
         given = call.argument(0) if of in ("databases", "DATABASES") else None
         if other := _owner(code, neighbours, given):
-            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
+            heard = code.heard(call.node, given)
+            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for match in _KEYWORD.finditer(code.data):
         name_node = code.at(*match.span())
         outer = name_node.parent if name_node is not None and name_node.type == "identifier" else None
         if outer is None or outer.type not in ("keyword_argument", "assignment"):
             continue
         given = outer.child_by_field_name("value" if outer.type == "keyword_argument" else "right")
+        within = code.around(given) if given is not None and outer.type == "keyword_argument" else None
         for each in _each(given):
             if other := _owner(code, neighbours, each):
-                yield Found("E215", other, f"says {code.shown(outer)}", code.line(outer))
+                heard = code.heard(within.node, each) if within is not None else (code.line(each),)
+                yield Found("E215", other, f"says {code.shown(outer)}", code.line(outer), heard=heard)
 
 
 def _of_environment(code: Code, neighbours: Neighbours) -> Iterator[Found]:

@@ -34,8 +34,8 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         other = _owner(code, neighbours, first)
         if other and (_is_of_registry(code, call.function) or _is_model(code, neighbours, call)):
             code.take(first)
-            line = code.line(call.node)
-            yield Found("E205", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+            heard = code.heard(call.node, first)
+            yield Found("E205", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for value, inner in code.subscripts(*_TABLES):
         if _is_of_registry(code, value) and (other := _owner(code, neighbours, inner)):
             yield Found("E205", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
@@ -49,7 +49,8 @@ def _of_text(code: Code, neighbours: Neighbours, text: Text) -> Iterator[Found]:
     if code.keyword(text.node) == "app_label":
         if (other := neighbours.named(text.value)) and (within is None or code.called(within) not in _CALLS):
             how = f"says app_label = {code.shown(text.node)}" if within is None else f"calls {code.shown(within.node)}"
-            yield Found("E205", other, how, line)
+            heard = code.heard(within.node, text.node) if within is not None else ()
+            yield Found("E205", other, how, line, heard=heard)
     elif (compared := _compared(code, text.node)) is not None:
         outer, asked = compared
         if other := _whose(code, neighbours, text, asked):
@@ -58,7 +59,8 @@ def _of_text(code: Code, neighbours: Neighbours, text: Text) -> Iterator[Found]:
         called = code.called(within)
         other = neighbours.other(neighbours.claims.tables, text.value.replace(".", "_").lower())
         if other and called not in _SAYS_ONLY and not called.endswith(_NO_LOOKUP):
-            yield Found("E205", other, f"calls {code.shown(within.node)}", line, line, within.node.end_point[0] + 1)
+            heard = code.heard(within.node, text.node)
+            yield Found("E205", other, f"calls {code.shown(within.node)}", line, heard=heard)
 
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:

@@ -13,7 +13,7 @@ from extraction.boundaries.source import tables
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.sql import strings
-from extraction.boundaries.source.syntax import HOLE, Code
+from extraction.boundaries.source.syntax import HOLE, Code, Text
 from extraction.boundaries.source.tables import Said, blank
 
 _COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -42,8 +42,8 @@ Beside = Callable[[], Iterable[str]]
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for text in strings(code):
         for said in _said_in(neighbours, text.value, cache(partial(_beside, code, text.node))):
-            first, last = code.line(text.node), text.node.end_point[0] + 1
-            yield Found(said.code, said.other, said.what, code.line_of(text, said.offset), first, last)
+            line = code.line_of(text, said.offset)
+            yield Found(said.code, said.other, said.what, line, heard=_heard(code, text))
     yield from tables.found(code, neighbours)
     yield from _named_locks(code, neighbours)
 
@@ -119,7 +119,8 @@ def _named_locks(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         given = code.value(call.argument(0, "lock_id", "channel"))
         if given and not neighbours.is_own(given):
             what = f"calls {code.shown(call.node)}: the name does not begin with {neighbours.member.name}"
-            yield Found("E210", neighbours.begins(given), what, code.line(call.node))
+            heard = code.heard(call.node, call.positional[0] if call.positional else None)
+            yield Found("E210", neighbours.begins(given), what, code.line(call.node), heard=heard)
     for text in code.texts:
         if not _LOCK_NAME.fullmatch(text.value) or code.keyword(text.node) != "function":
             continue
@@ -127,7 +128,21 @@ def _named_locks(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if not any(neighbours.is_own(each) for each in beside):
             other = next((other for each in beside if (other := neighbours.begins(each))), "")
             what = f"calls {text.value}: the name does not begin with {neighbours.member.name}"
-            yield Found("E210", other, what, code.line(text.node))
+            within = code.around(text.node)
+            heard = code.heard(within.node, text.node) if within is not None else ()
+            yield Found("E210", other, what, code.line(text.node), heard=heard)
+
+
+def _heard(code: Code, text: Text) -> tuple[int, ...]:
+    """The lines on which a comment speaks of the whole text: its first and last, and those of the call around it.
+
+    All of its lines, where they are not those of the file.
+    """
+    first, last = code.line(text.node), text.node.end_point[0] + 1
+    if last - first != text.value.count("\n"):
+        return tuple(range(first, last + 1))
+    call = code.around(text.node)
+    return (first, last, *(code.heard(call.node, None) if call is not None else ()))
 
 
 def _whose_role(neighbours: Neighbours, role: str) -> str:

@@ -173,6 +173,14 @@ class Code:
     def line(self, node: Node) -> int:
         return node.start_point[0] + 1
 
+    def heard(self, call: Node, given: Node | None) -> tuple[int, ...]:
+        """Where a comment speaks of what a call is given: its lines, the call's first, a last that only closes it."""
+        arguments = call.child_by_field_name("arguments")
+        parts = [part for part in arguments.named_children if part.type != "comment"] if arguments is not None else []
+        last, end = call.end_point[0], parts[-1].end_point[0] if parts else call.start_point[0]
+        own = range(given.start_point[0], given.end_point[0] + 1) if given is not None else ()
+        return tuple(row + 1 for row in {call.start_point[0], *own, *([last] if last > end else [])})
+
     def line_of(self, text: Text, offset: int) -> int:
         """The line of a place in a string's value, where its lines are those of the file."""
         start = self.line(text.node)

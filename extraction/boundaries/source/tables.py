@@ -66,13 +66,16 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         other = neighbours.other(claims.schemas, names[0].lower()) if len(names) > 1 else ""
         other = other or next((each for name in names if "_" in name and (each := neighbours.table(name))), "")
         if other:
-            yield Found("E211", other, f"calls {code.shown(call.node)}", code.line(call.node))
+            heard = code.heard(call.node, call.positional[-1])
+            yield Found("E211", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for text in code.texts:
         parts = text.value.replace('"', "").lower().split(".")
         other = neighbours.other(claims.tables, parts[-1])
         other = other or (neighbours.other(claims.schemas, parts[0]) if len(parts) > 1 else "")
         if other and (how := _taken_as_table(code, text)):
-            yield Found("E211", other, how, code.line(text.node))
+            within = code.around(text.node)
+            heard = code.heard(within.node, text.node) if within is not None else ()
+            yield Found("E211", other, how, code.line(text.node), heard=heard)
 
 
 def _names(sql: str) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -20,7 +20,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if other := _owner(code, neighbours, given):
             code.take(given)
             line = code.line(call.node)
-            yield Found("E214", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+            yield Found("E214", other, f"calls {code.shown(call.node)}", line, heard=code.heard(call.node, given))
     for value, inner in code.subscripts("tasks"):
         if other := _owner(code, neighbours, inner):
             code.take(inner)
