@@ -28,25 +28,29 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         return
     for call in code.calls(*_CALLS):
         given = call.positional[0] if call.positional else None
-        if (name := code.value(given)) and (other := neighbours.other(aliases, name)):
-            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
+        if other := _owner(code, neighbours, given):
+            heard = code.heard(call.node, given)
+            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for value, inner in code.subscripts("connections", "databases", "DATABASES"):
-        if (name := code.value(inner)) and (other := neighbours.other(aliases, name)):
+        if other := _owner(code, neighbours, inner):
             yield Found("E215", other, f"takes {code.shown(value)}[{code.shown(inner)}]", code.line(value))
     for call in code.calls("get"):
         of = code.text(call.function).removesuffix(".get").rpartition(".")[2]
         given = call.argument(0) if of in ("databases", "DATABASES") else None
-        if (name := code.value(given)) and (other := neighbours.other(aliases, name)):
-            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node))
+        if other := _owner(code, neighbours, given):
+            heard = code.heard(call.node, given)
+            yield Found("E215", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for match in _KEYWORD.finditer(code.data):
         name_node = code.at(*match.span())
         outer = name_node.parent if name_node is not None and name_node.type == "identifier" else None
         if outer is None or outer.type not in ("keyword_argument", "assignment"):
             continue
         given = outer.child_by_field_name("value" if outer.type == "keyword_argument" else "right")
+        within = code.around(given) if given is not None and outer.type == "keyword_argument" else None
         for each in _each(given):
-            if (name := code.value(each)) and (other := neighbours.other(aliases, name)):
-                yield Found("E215", other, f"says {code.shown(outer)}", code.line(outer))
+            if other := _owner(code, neighbours, each):
+                heard = code.heard(within.node, each) if within is not None else (code.line(each),)
+                yield Found("E215", other, f"says {code.shown(outer)}", code.line(outer), heard=heard)
 
 
 def _of_environment(code: Code, neighbours: Neighbours) -> Iterator[Found]:
@@ -63,6 +67,11 @@ def _of_environment(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if of is not None and _ENVIRONMENT.fullmatch(code.name(of) or code.text(of)):
             is_database = not _OF_DATABASE.isdisjoint(text.value.split("_"))
             yield Found("E215" if is_database else "E208", other, f"takes {code.shown(taken)}", code.line(text.node))
+
+
+def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
+    others = (neighbours.other(neighbours.claims.aliases, name) for name in code.values(node))
+    return next(filter(None, others), "")
 
 
 def _each(given: Node | None) -> list[Node]:

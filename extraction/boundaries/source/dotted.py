@@ -31,6 +31,7 @@ def _named(code: Code, neighbours: Neighbours) -> Iterator[tuple[Found, str]]:
         called = code.called(call) if call is not None else ""
         if called in LOGGING:
             continue
-        line = code.line(text.node)
+        line, last = code.line(text.node), text.node.end_point[0] + 1
+        heard = code.heard(call.node, text.node) if call is not None else ()
         how = f"calls {code.shown(call.node)}" if call is not None else f"names {code.shown(text.node)}"
-        yield Found("E202", other, how, line, line, text.node.end_point[0] + 1), called
+        yield Found("E202", other, how, line, line, last, heard), called

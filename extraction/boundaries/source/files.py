@@ -42,7 +42,7 @@ class Acceptances:
 
     def cover(self, found: Found) -> bool:
         first, last = found.first or found.line, found.last or found.line
-        return any(found.code in self.accepted.get(line, ()) for line in range(first, last + 1))
+        return any(found.code in self.accepted.get(line, ()) for line in (*range(first, last + 1), *found.heard))
 
 
 def read(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """What a rule finds in one file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -14,3 +14,5 @@ class Found:
     first: int = 0
     last: int = 0
     """The lines of the whole expression, where it has several: a comment on any of them may accept it."""
+    heard: tuple[int, ...] = field(default=(), compare=False)
+    """Further lines on which a comment may."""

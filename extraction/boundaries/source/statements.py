@@ -5,13 +5,15 @@ A name that SQL takes from a parameter is looked for beside it, in the same stat
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
+
+from tree_sitter import Node
 
 from extraction.boundaries.source import tables
 from extraction.boundaries.source.found import Found
 from extraction.boundaries.source.neighbours import Neighbours
 from extraction.boundaries.source.sql import strings
-from extraction.boundaries.source.syntax import HOLE, Code
+from extraction.boundaries.source.syntax import HOLE, Code, Text
 from extraction.boundaries.source.tables import Said, blank
 
 _COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -19,6 +21,7 @@ _CHANNEL = re.compile(rf"(?:^|;)\s*(?P<verb>listen|notify)\s+(?P<name>\"[^\"]*\"
 _LOCK = re.compile(r"\b(?P<function>pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?|pg_notify)\s*\(", re.IGNORECASE)
 _LOCK_NAME = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?|pg_notify")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_PARENTHESIS = re.compile(r"[()]")
 _OPEN = re.compile(rf"%s|%\(|\$\d|:\w|\{{|{HOLE}")
 _ROLE = re.compile(
     r"(?:\bset\s+(?:local\s+|session\s+)?(?:role|session\s+authorization)\s+(?:to\s+|=\s*)?|-c\s*role\s*=\s*)"
@@ -26,18 +29,21 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _CASCADE = re.compile(
-    rf"\b(?P<verb>drop\s+\w+|truncate)\b[^;]*?(?<!delete\s)(?<!update\s)\bcascade(?=\s*(?:[;,)'$%{{{HOLE}]|$))",
+    r";|\b(?P<verb>drop\s+\w+|truncate)\b"
+    rf"|(?<!delete\s)(?<!update\s)\b(?P<cascade>cascade)(?=\s*(?:[;,)'$%{{{HOLE}]|$))",
     re.IGNORECASE,
 )
+_LONGEST = 500
+"""Of what is given to a lock, in characters."""
 
 Beside = Callable[[], Iterable[str]]
 
 
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for text in strings(code):
-        for said in _said_in(neighbours, text.value, partial(code.beside, text.node)):
-            first, last = code.line(text.node), text.node.end_point[0] + 1
-            yield Found(said.code, said.other, said.what, code.line_of(text, said.offset), first, last)
+        for said in _said_in(neighbours, text.value, cache(partial(_beside, code, text.node))):
+            line = code.line_of(text, said.offset)
+            yield Found(said.code, said.other, said.what, line, heard=_heard(code, text))
     yield from tables.found(code, neighbours)
     yield from _named_locks(code, neighbours)
 
@@ -52,9 +58,15 @@ def in_file(data: bytes, neighbours: Neighbours) -> Iterator[Found]:
 def _said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterable[Said]:
     """Each thing once. `beside` tells the values that the code gives to the statement's parameters."""
     once: dict[tuple[str, str], Said] = {}
-    for said in _all_said_in(neighbours, _COMMENT.sub(_uncommented, sql), beside):
+    end = sql.rfind("*/") + 2
+    closed = sql[:end] + sql[end:].replace("/*", "  ")
+    for said in _all_said_in(neighbours, _COMMENT.sub(_uncommented, closed), beside):
         once.setdefault((said.code, said.what), said)
     return once.values()
+
+
+def _beside(code: Code, node: Node) -> Iterable[str]:
+    return list(code.beside(node))
 
 
 def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[Said]:
@@ -63,9 +75,9 @@ def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[S
         role = (match["role"] or match["config"]).strip("\"'")
         if role.lower() not in ("none", "default"):
             yield Said("E212", _whose_role(neighbours, role), f"says {_short(match[0])} in SQL", match.start())
-    for match in _CASCADE.finditer(sql):
-        other = _owner_in(neighbours, match[0])
-        yield Said("E213", other, f"says {' '.join(match['verb'].upper().split())} … CASCADE in SQL", match.start())
+    for verb, end in _cascades(sql):
+        other = _owner_in(neighbours, sql[verb.start() : end])
+        yield Said("E213", other, f"says {' '.join(verb[0].upper().split())} … CASCADE in SQL", verb.start())
     for match in _CHANNEL.finditer(sql):
         yield from _of_name(
             neighbours, match["name"].strip('"'), f"says {_short(match[0])}", match.start("verb"), beside
@@ -76,6 +88,18 @@ def _all_said_in(neighbours: Neighbours, sql: str, beside: Beside) -> Iterator[S
         shown = f"calls {match['function']}({_short(given)})"
         name = literal[1] if literal and not _OPEN.match(literal[1]) else given
         yield from _of_name(neighbours, name, shown, match.start(), beside)
+
+
+def _cascades(sql: str) -> Iterator[tuple[re.Match[str], int]]:
+    """Each verb with the end of its CASCADE. In one pass, for a dump has many verbs in its rows."""
+    verb: re.Match[str] | None = None
+    for match in _CASCADE.finditer(sql):
+        if match["verb"]:
+            verb = verb or match
+            continue
+        if verb is not None and match["cascade"]:
+            yield verb, match.end()
+        verb = None
 
 
 def _of_name(neighbours: Neighbours, name: str, shown: str, offset: int, beside: Beside) -> Iterator[Said]:
@@ -95,7 +119,8 @@ def _named_locks(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         given = code.value(call.argument(0, "lock_id", "channel"))
         if given and not neighbours.is_own(given):
             what = f"calls {code.shown(call.node)}: the name does not begin with {neighbours.member.name}"
-            yield Found("E210", neighbours.begins(given), what, code.line(call.node))
+            heard = code.heard(call.node, call.positional[0] if call.positional else None)
+            yield Found("E210", neighbours.begins(given), what, code.line(call.node), heard=heard)
     for text in code.texts:
         if not _LOCK_NAME.fullmatch(text.value) or code.keyword(text.node) != "function":
             continue
@@ -103,7 +128,21 @@ def _named_locks(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if not any(neighbours.is_own(each) for each in beside):
             other = next((other for each in beside if (other := neighbours.begins(each))), "")
             what = f"calls {text.value}: the name does not begin with {neighbours.member.name}"
-            yield Found("E210", other, what, code.line(text.node))
+            within = code.around(text.node)
+            heard = code.heard(within.node, text.node) if within is not None else ()
+            yield Found("E210", other, what, code.line(text.node), heard=heard)
+
+
+def _heard(code: Code, text: Text) -> tuple[int, ...]:
+    """The lines on which a comment speaks of the whole text: its first and last, and those of the call around it.
+
+    All of its lines, where they are not those of the file.
+    """
+    first, last = code.line(text.node), text.node.end_point[0] + 1
+    if last - first != text.value.count("\n"):
+        return tuple(range(first, last + 1))
+    call = code.around(text.node)
+    return (first, last, *(code.heard(call.node, None) if call is not None else ()))
 
 
 def _whose_role(neighbours: Neighbours, role: str) -> str:
@@ -118,11 +157,12 @@ def _owner_in(neighbours: Neighbours, sql: str) -> str:
 
 
 def _in_parentheses(sql: str, start: int) -> str:
-    depth, end = 1, start
-    while end < len(sql) and depth:
-        depth += {"(": 1, ")": -1}.get(sql[end], 0)
-        end += 1
-    return sql[start : end - 1] if not depth else sql[start:]
+    depth, last = 1, min(len(sql), start + _LONGEST)
+    for found in _PARENTHESIS.finditer(sql, start, last):
+        depth += 1 if found[0] == "(" else -1
+        if not depth:
+            return sql[start : found.start()]
+    return sql[start:last]
 
 
 def _uncommented(match: re.Match[str]) -> str:

@@ -3,13 +3,15 @@
 Read by tree-sitter and not by this interpreter's `ast`, which knows no syntax newer than itself. What a name stands for
 is followed within the file: imports and their aliases, names that are bound to one constant, `+`, f-strings, a function
 that returns a constant, `getattr` and its kin, a module that is imported by its name. What is not known at reading is
-HOLE in a string's value. What is kept in an attribute, a list or a dict, or comes from another file, is not followed.
+HOLE in a string's value. What is kept in an attribute, a list or a dict, or comes from another file, is not followed;
+what a loop over a literal goes over, and both sides of a condition or an `or`, only by the rules that ask for `values`.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from tree_sitter import Node, Parser, Query, QueryCursor
 
@@ -37,6 +39,9 @@ _PLACES = Query(
     (string) @string
     (concatenated_string) @joined
     (binary_operator (string)) @joined
+    (string (interpolation)) @joined
+    (call function: (attribute object: [(string) (parenthesized_expression)] attribute: (identifier) @format)
+        (#eq? @format "format")) @joined
     """,
 )
 _BROKEN = Query(LANGUAGE, "[(ERROR) (MISSING) (print_statement) (exec_statement)] @broken")
@@ -44,6 +49,9 @@ _FUNCTIONS = Query(LANGUAGE, "(function_definition name: (identifier) @name)")
 _PARTS = Query(LANGUAGE, "[(string) (identifier) (call)] @part")
 _OLD = re.compile(rb"^[ \t]*(?:print|exec)[ \t]+[^ \t=:(]", re.MULTILINE)
 _STRING = re.compile(rb"""([A-Za-z]*)(\"\"\"|'''|"|')(.*)\2\Z""", re.DOTALL)
+_CHOICES = ("conditional_expression", "boolean_operator", "parenthesized_expression")
+_PERCENT = re.compile(r"%(?:\((\w+)\))?[-+#0-9.]*[a-zA-Z]")
+_BRACES = re.compile(r"\{(\w*)[^{}]*\}")
 _SPACE = re.compile(r"\s+")
 _ANY_ORIGIN = {"import_module", "__import__", "import_string"}
 """Of IMPORTS, those whose name says so, whatever they come from; the others have to come from _ORIGINS."""
@@ -165,6 +173,14 @@ class Code:
     def line(self, node: Node) -> int:
         return node.start_point[0] + 1
 
+    def heard(self, call: Node, given: Node | None) -> tuple[int, ...]:
+        """Where a comment speaks of what a call is given: its lines, the call's first, a last that only closes it."""
+        arguments = call.child_by_field_name("arguments")
+        parts = [part for part in arguments.named_children if part.type != "comment"] if arguments is not None else []
+        last, end = call.end_point[0], parts[-1].end_point[0] if parts else call.start_point[0]
+        own = range(given.start_point[0], given.end_point[0] + 1) if given is not None else ()
+        return tuple(row + 1 for row in {call.start_point[0], *own, *([last] if last > end else [])})
+
     def line_of(self, text: Text, offset: int) -> int:
         """The line of a place in a string's value, where its lines are those of the file."""
         start = self.line(text.node)
@@ -226,11 +242,42 @@ class Code:
                 return self._of_name(node, depth)
         return None
 
+    def values(self, node: Node | None) -> list[str]:
+        """All that an expression may be: either side of `a if c else b` and of `a or b`, what a loop goes over."""
+        return [value for each in self.choices(node) if (value := self.value(each))]
+
+    def choices(self, node: Node | None) -> list[Node]:
+        """The expressions that one may stand for, itself if it leaves no choice."""
+        found: list[Node] = []
+        waiting, seen = [node], set[int]()
+        while waiting:
+            each = waiting.pop()
+            if each is None or each.id in seen:
+                continue
+            seen.add(each.id)
+            if each.type in _CHOICES:
+                parts = [part for part in each.named_children if part.type != "comment"]
+                waiting += [parts[0], *parts[2:]] if each.type == "conditional_expression" else parts
+                continue
+            meant = self.looped(each) if each.type == "identifier" else None
+            while meant is not None and meant.type == "identifier" and meant.id not in seen:
+                seen.add(meant.id)
+                meant = self.bound(meant)
+            if meant is not None and meant.type in ("list", "tuple", "set"):
+                waiting += meant.named_children
+            elif (bound := self.bound(each)) is not None:
+                waiting.append(bound)
+            else:
+                found.append(each)
+        return found
+
     def take(self, node: Node | None) -> None:
-        """Mark the string, or the string that a name stands for, as judged."""
-        while node is not None and node.start_byte not in self.taken:
-            self.taken.add(node.start_byte)
-            node = self._meant(node)
+        """Mark the strings that an expression may stand for as judged."""
+        for each in [node, *self.choices(node)]:
+            meant = each
+            while meant is not None and meant.start_byte not in self.taken:
+                self.taken.add(meant.start_byte)
+                meant = self._meant(meant)
 
     def bound(self, name: Node) -> Node | None:
         """What a name is bound to, if that is one thing in the scope in which it is bound."""
@@ -423,11 +470,24 @@ class Code:
         if operator is None or operator.type not in ("+", "%"):
             return None
         if operator.type == "%":
-            return None if left is None else re.sub(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]", HOLE, left)
+            return None if left is None else self._filled(_PERCENT, left, node.child_by_field_name("right"), depth)
         right = self.value(node.child_by_field_name("right"), depth + 1)
         if left is None and right is None:
             return None
         return (HOLE if left is None else left) + (HOLE if right is None else right)
+
+    def _filled(self, places: re.Pattern[str], text: str, given: Node | None, depth: int) -> str:
+        """What `%` and `.format` make of a text: the given by place or by name, HOLE where it is not known."""
+        parts = [given] if given is not None else []
+        if given is not None and given.type in ("tuple", "dictionary", "argument_list"):
+            parts = [part for part in given.named_children if part.type != "comment"]
+        by_name: dict[str, Node | None] = {}
+        for index, part in enumerate(parts):
+            named = part.child_by_field_name("name" if part.type == "keyword_argument" else "key")
+            name = (self.value(named) or "" if part.type == "pair" else self.text(named)) if named else str(index)
+            by_name[name] = part.child_by_field_name("value") if named else part
+        numbers = map(str, count())
+        return places.sub(lambda place: self.value(by_name.get(place[1] or next(numbers)), depth + 1) or HOLE, text)
 
     def _of_name(self, node: Node, depth: int) -> str | None:
         text = self.text(node)
@@ -438,7 +498,8 @@ class Code:
             attribute = function.child_by_field_name("attribute")
             if attribute is not None and self.text(attribute) == "format":
                 inner = self.value(function.child_by_field_name("object"), depth + 1)
-                return None if inner is None else re.sub(r"\{[^{}]*\}", HOLE, inner)
+                given = node.child_by_field_name("arguments")
+                return None if inner is None else self._filled(_BRACES, inner, given, depth)
         return self._followed(self._meant(node), depth)
 
     def _meant(self, node: Node) -> Node | None:

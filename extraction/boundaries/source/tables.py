@@ -29,6 +29,8 @@ _GOES_ON = re.compile(
 """What may stand behind a table of a query, with an alias between; in a sentence something else does."""
 _IN_QUERIES = {"from", "join", "using", "into", "update"}
 _DIRECT = re.compile(r"\b(?:from|join|into|update|table|only|references|truncate|copy)\s+\"?$", re.IGNORECASE)
+_NEAR = 80
+"""Characters in which a keyword stands before its table."""
 _SCHEMA = r"schema\s+(?:if\s+(?:not\s+)?exists\s+)?"
 _SEARCH_PATH = r"""search_path(?:\s*=|\s+to\b|'\s*,)\s*(?:['"$\w]+\s*,\s*)*['"]*"""
 
@@ -64,13 +66,16 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         other = neighbours.other(claims.schemas, names[0].lower()) if len(names) > 1 else ""
         other = other or next((each for name in names if "_" in name and (each := neighbours.table(name))), "")
         if other:
-            yield Found("E211", other, f"calls {code.shown(call.node)}", code.line(call.node))
+            heard = code.heard(call.node, call.positional[-1])
+            yield Found("E211", other, f"calls {code.shown(call.node)}", code.line(call.node), heard=heard)
     for text in code.texts:
         parts = text.value.replace('"', "").lower().split(".")
         other = neighbours.other(claims.tables, parts[-1])
         other = other or (neighbours.other(claims.schemas, parts[0]) if len(parts) > 1 else "")
         if other and (how := _taken_as_table(code, text)):
-            yield Found("E211", other, how, code.line(text.node))
+            within = code.around(text.node)
+            heard = code.heard(within.node, text.node) if within is not None else ()
+            yield Found("E211", other, how, code.line(text.node), heard=heard)
 
 
 def _names(sql: str) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -87,9 +92,12 @@ def _names(sql: str) -> Iterator[tuple[tuple[str, ...], int]]:
 def _schemas(neighbours: Neighbours, sql: str) -> Iterator[Said]:
     unquoted = _QUOTED.sub(_unquoted, sql)
     schema = rf"\"?(?P<schema>{neighbours.schemas})\"?"
+    used: dict[str, bool] = {}
     for match in re.finditer(rf"(?<![\w.]){schema}\.\"?(?P<name>[\w{HOLE}*{{%]+)", unquoted, re.IGNORECASE):
         plain = rf"(?<![\w.])(?<!schema\s)(?<!schema\s\")\"?{match['schema']}\"?(?![\w.\"])(?!\s*\.)"
-        if not re.search(plain, unquoted, re.IGNORECASE) or _DIRECT.search(unquoted[: match.start()]):
+        if plain not in used:
+            used[plain] = re.search(plain, unquoted, re.IGNORECASE) is not None
+        if not used[plain] or _DIRECT.search(unquoted[max(0, match.start() - _NEAR) : match.start()]):
             other = neighbours.other(neighbours.claims.schemas, match["schema"].lower())
             name = match["name"] if HOLE not in match["name"] else "…"
             yield Said("E211", other, f"names {match['schema']}.{name} in SQL", match.start())
@@ -105,7 +113,8 @@ def _taken_as_table(code: Code, text: Text) -> str:
     if keyword in ("db_table", "table", "tables"):
         return f"says {keyword} = {text.value!r}" if keyword == "db_table" or "_" in text.value else ""
     calls = list(code.calls_around(text.node))
-    is_filled_in = calls and code.called(calls[0]) == "format" and any(code.called(each) in RUNS_SQL for each in calls)
+    is_unknown = calls and code.called(calls[0]) == "format" and code.value(calls[0].node) is None
+    is_filled_in = is_unknown and any(code.called(each) in RUNS_SQL for each in calls)
     return f"calls {code.shown(calls[0].node)}" if is_filled_in else ""
 
 

@@ -20,7 +20,7 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
         if other := _owner(code, neighbours, given):
             code.take(given)
             line = code.line(call.node)
-            yield Found("E214", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+            yield Found("E214", other, f"calls {code.shown(call.node)}", line, heard=code.heard(call.node, given))
     for value, inner in code.subscripts("tasks"):
         if other := _owner(code, neighbours, inner):
             code.take(inner)
@@ -40,7 +40,10 @@ def _is_task(code: Code, node: Node) -> bool:
 
 def _owner(code: Code, neighbours: Neighbours, node: Node | None) -> str:
     """By the package or the label with which a task's name begins."""
-    value = code.value(node)
-    if not value or "." not in value.partition(HOLE)[0]:
-        return ""
-    return neighbours.owner(value) or neighbours.other(neighbours.claims.namespaces, value.partition(".")[0])
+    for value in code.values(node):
+        if "." not in value.partition(HOLE)[0]:
+            continue
+        label = value.partition(".")[0]
+        if other := neighbours.owner(value) or neighbours.other(neighbours.claims.namespaces, label):
+            return other
+    return ""

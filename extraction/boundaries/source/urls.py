@@ -15,10 +15,11 @@ _ADMIN = re.compile(r"admin:(\w+)_[a-z]+$")
 def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
     for call in code.calls(*_CALLS):
         given = call.argument(0, "viewname", "to")
-        if (value := code.value(given)) and (other := owner(neighbours, value)):
-            code.take(given)
-            line = code.line(call.node)
-            yield Found("E206", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)
+        line, heard = code.line(call.node), code.heard(call.node, given)
+        for value in code.values(given):
+            if other := owner(neighbours, value):
+                code.take(given)
+                yield Found("E206", other, f"calls {code.shown(call.node)}", line, heard=heard)
     for text in code.texts:
         keyword = code.keyword(text.node)
         if keyword in _KEYWORDS and (other := owner(neighbours, text.value)):

@@ -264,6 +264,13 @@ def test_a_chain_that_does_not_leave_the_module_is_none(look: Look, source: str)
         ),
         ('if model._meta.app_label in ("payments", "x"): ...', 'compares model._meta.app_label in ("payments", "x")'),
         ('resolve("payments.Payment")', 'calls resolve("payments.Payment")'),
+        ('apps.get_model(label or "payments.Payment")', 'calls apps.get_model(label or "payments.Payment")'),
+        ('if sender.__name__ != "Payment": ...', 'compares sender.__name__ != "Payment"'),
+        ('if m._meta.model_name == "payment": ...', 'compares m._meta.model_name == "payment"'),
+        ('if m._meta.db_table == "payments_payment": ...', 'compares m._meta.db_table == "payments_payment"'),
+        ('W = {"payments.Payment"}\nif m._meta.label in W: ...', "compares m._meta.label in W"),
+        ('label = m._meta.app_label\nif label == "payments": ...', 'compares label == "payments"'),
+        ('match m._meta.label_lower:\n    case "payments.payment" | "x.y": ...', "compares m._meta.label_lower"),
     ],
 )
 def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) -> None:
@@ -287,6 +294,11 @@ def test_a_model_from_the_registry_is_found(look: Look, source: str, what: str) 
         'raise LookupError("payments.Payment")',
         'hear("payments.payment_captured.v1")',
         'if field.label == "payments": ...',
+        'if cls.__name__ == "Payment": ...',
+        'if m._meta.model_name == "order": ...',
+        'if kind == "payment": ...',
+        'W = {"payments.Payment"}\nW = W',
+        'match kind:\n    case "payments": ...',
     ],
 )
 def test_a_model_of_its_own_or_of_no_module_is_none(look: Look, source: str) -> None:

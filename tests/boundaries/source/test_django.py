@@ -26,6 +26,9 @@ from tests.boundaries.source.looking import Look, codes
         'class V:\n    pattern_name = "payments:index"',
         'class V:\n    extra_kwargs = {"url": {"view_name": "payment-list"}}',
         '@login_required(login_url="payments:index")\ndef view(): ...',
+        'redirect("payments:index" if x else "orders:index")',
+        'def f(n=None):\n    n = n or "payments:index"\n    reverse(n)',
+        '[reverse(n) for n in ("payments:index",)]',
     ],
 )
 def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
@@ -46,6 +49,8 @@ def test_a_url_of_another_module_is_found(look: Look, source: str) -> None:
         'login_required(login_url="/payments/")',
         'HyperlinkedIdentityField(view_name="orders:index")',
         'f(name="payments:index")',
+        'reverse("orders:index" if x == "payments:index" else "orders:list")',
+        "for n in n or n:\n    reverse(n)",
     ],
 )
 def test_a_url_of_its_own_is_none(look: Look, source: str) -> None:
@@ -105,6 +110,10 @@ def test_names_that_a_router_gives_are_its_modules(tmp_path: Path, said: str, na
         'subprocess.check_call(["sh", "-c", f"cd {path} && ./manage.py charge"])',
         'os.system("django-admin charge")',
         'asyncio.create_subprocess_exec("python", "manage.py", "charge")',
+        'call_command("charge" if x else "expire")',
+        'subprocess.run([sys.executable, str(settings.BASE_DIR / "manage.py"), "charge"])',
+        'MANAGE = Path(__file__).parent / "manage.py"\nsubprocess.run([sys.executable, MANAGE, "charge"])',
+        'subprocess.run([sys.executable, "-m", "django", "charge"])',
     ],
 )
 def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
@@ -120,6 +129,8 @@ def test_a_command_of_another_module_is_found(look: Look, source: str) -> None:
         'os.system("python manage.py expire charge")',
         'os.system("charge")',
         'log.info("run manage.py charge")',
+        'subprocess.run([BASE / "manage.py", "expire"])',
+        'name = str(name)\nsubprocess.run([name, "charge", "django"])',
     ],
 )
 def test_a_command_of_its_own_or_of_django_is_none(look: Look, source: str) -> None:
@@ -303,6 +314,7 @@ def test_a_cache_key_of_its_own_is_none(look: Look, source: str) -> None:
         'app.tasks["payments.charge"].delay()',
         'schedule = {"nightly": {"task": "payments.charge"}}',
         'place.apply_async(link="payments.charge")',
+        'for n in ("orders.x", "payments.charge"):\n    send_task(n)',
     ],
 )
 def test_a_task_of_another_module_is_found(look: Look, source: str) -> None:
@@ -347,6 +359,8 @@ def test_a_task_of_its_own_is_none(look: Look, source: str) -> None:
         'psycopg.connect(env.db("PAYMENTS_DATABASE_URL"))',
         'dj_database_url.config(env="PAYMENTS_DATABASE_URL")',
         'dj_database_url.parse(os.environ["PAYMENTS_DATABASE_URL"])',
+        'atomic(using="payments" if x else "orders")',
+        'for db in ["orders", "payments"]:\n    atomic(db)',
     ],
 )
 def test_another_modules_database_is_found(look: Look, source: str) -> None:

@@ -161,6 +161,17 @@ def test_a_module_inside_another_is_its_own(tmp_path: Path) -> None:
         f"# boundaries: accept E201 the old importer\n{BREACH}",
         'import_module(\n    "shop.payments"\n)  # boundaries: accept E201 the old importer',
         'execute("""\n    -- boundaries: accept E211 the yearly report\n    select 1 from payments_payment""")',
+        'reverse(  # boundaries: accept E206 until it is published\n    "payments:index",\n    x,\n)',
+        'reverse(\n    "payments:index",  # boundaries: accept E206 until it is published\n    x,\n)',
+        'x = atomic(\n    # boundaries: accept E215 the old ledger\n    using="payments",\n)',
+        'x = atomic(  # boundaries: accept E215 the old ledger\n    durable=True,\n    using="payments",\n)',
+        'Identifier(\n    "payments_payment",  # boundaries: accept E211 the yearly report\n)',
+        'Identifier(\n    "payments_payment",\n)  # boundaries: accept E211 the yearly report',
+        'advisory_lock(\n    "nightly",  # boundaries: accept E210 one for all\n)',
+        'Func(  # boundaries: accept E210 one for all\n    Value("payments"),\n    function="pg_advisory_lock",\n)',
+        '# boundaries: accept E211 the report\nexecute("""\n    select 1\n    from payments_payment\n""", [1])',
+        'execute(  # boundaries: accept E211 the report\n    """\n    select 1\n    from payments_payment\n"""\n)',
+        'execute("select 1 "\n    "from payments_payment "  # boundaries: accept E211 the report\n    "where x")',
     ],
 )
 def test_a_comment_accepts_a_finding(look: Look, source: str) -> None:
@@ -170,6 +181,18 @@ def test_a_comment_accepts_a_finding(look: Look, source: str) -> None:
 def test_a_comment_accepts_only_its_code_and_its_line(look: Look) -> None:
     assert codes(look(f"{BREACH}  # boundaries: accept E202 the old importer\n")) == ["E201"]
     assert codes(look(f"{BREACH}\nx = 1  # boundaries: accept E201 the old importer\n{BREACH}\n")) == ["E201", "E201"]
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ('register(\n    "payments.Refund",\n    "payments.Payment",  # boundaries: accept E205 until June\n)', 2),
+        ('execute("""\nselect 1\nfrom payments_payment\njoin money_back on true -- boundaries: accept E211 x\n""")', 3),
+    ],
+)
+def test_a_comment_within_a_call_or_a_statement_accepts_what_is_on_its_line(look: Look, source: str, line: int) -> None:
+    assert [found.line for found in look(source)] == [line]
+    assert codes(look(source.replace(" accept", ""))) in (["E205", "E205"], ["E211", "E211"])
 
 
 def test_a_comment_without_a_reason_or_a_code_accepts_nothing_and_is_reported(look: Look) -> None:

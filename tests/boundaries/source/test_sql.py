@@ -1,5 +1,6 @@
 """SQL in code and in files."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_sql_on_another_modules_tables_is_found(look: Look, sql: str, named: str
         'Identifier("payments_payment")',
         'class P:\n    class Meta:\n        managed = False\n        db_table = "payments_payment"',
         "class P:\n    class Meta:\n        db_table = 'payments\".\"payment'",
+        'T = "payments_payment"\nexecute(f"select * from {T}")',
+        'class A:\n    T = "payments_payment"\n\n    def f(self):\n        execute(f"select * from {self.T}")',
+        'T = "payments_payment"\nexecute("select %s from %s" % (name, T))',
+        'T = "payments_payment"\nexecute("select %(c)s from %(t)s" % {"t": T, "c": name})',
+        'T = "payments_payment"\nexecute("select * from {t}".format(t=T))',
+        'T = "payments_payment"\nexecute("select {} from {}".format(name, T))',
+        'q += "JOIN payments_payment p ON p.x = o.y"',
+        'parts.append("LEFT OUTER JOIN payments_payment p ON true")',
+        'q = "NOT EXISTS (SELECT 1 FROM payments_payment)"',
+        'q = "(SELECT 1 FROM payments_payment) UNION (SELECT 2)"',
     ],
 )
 def test_sql_is_found_wherever_it_stands(look: Look, source: str) -> None:
@@ -128,6 +139,11 @@ def test_the_line_is_the_one_of_the_statement_that_names_the_table(look: Look) -
         'log.info("payments_payment is read")',
         'name = "payments_payment"',
         'def f():\n    """select 1 from payments_payment"""',
+        'text = "join payments_payment to go on"',
+        'text = "(Select a row from payments_payment)"',
+        'T = "payments_payment"\ntext = f"a log from {T}"',
+        'T = "payments_payment"\nlog.info(f"select 1 from {T}")',
+        'execute("select 1 from %s" % name)',
     ],
 )
 def test_sql_on_its_own_tables_and_words_that_are_no_sql_are_none(look: Look, source: str) -> None:
@@ -271,3 +287,22 @@ def test_a_lock_or_a_channel_of_its_own_is_none(look: Look, source: str) -> None
 def test_a_file_of_sql_is_read(look: Look) -> None:
     [found] = look("-- name: all\nselect 1 -- payments_payment\nfrom payments_payment\n", "queries.sql")
     assert (found.code, found.place) == ("boundaries.E211", "shop/orders/queries.sql:3")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "please drop off at the back door",
+        "drop table x on delete cascade",
+        "pg_notify(",
+        "image/*",
+        "payments.payment x",
+    ],
+)
+def test_a_dump_is_read_in_one_pass(look: Look, row: str) -> None:
+    def seconds(rows: int) -> float:
+        start = time.process_time()
+        look("COPY orders_order FROM stdin;\n" + f"1\t{row}\n" * rows, "dump.sql")
+        return time.process_time() - start
+
+    assert seconds(2_000) < 12 * (seconds(500) + 0.02)
