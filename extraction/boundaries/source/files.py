@@ -86,6 +86,11 @@ def acceptances(data: bytes, is_comment: Callable[[bytes, int], bool] = in_comme
             missing = "a reason" if codes else "a code"
             result.broken.append(Found("E001", "", f"accepts a finding without {missing}", line))
             continue
+        if others := {code for code in codes if not code.startswith("E2")}:
+            told = (
+                f"accepts {', '.join(sorted(others))}, which no comment can: a baseline or SILENCED_SYSTEM_CHECKS does"
+            )
+            result.broken.append(Found("E001", "", told, line))
         result.accepted.setdefault(line, set()).update(codes)
         if _ALONE.match(_before(data, match.start())):
             result.accepted.setdefault(line + 1, set()).update(codes)

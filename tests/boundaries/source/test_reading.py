@@ -200,6 +200,11 @@ def test_a_comment_without_a_reason_or_a_code_accepts_nothing_and_is_reported(lo
     assert codes(look(f"{BREACH}  # boundaries: accept the old importer\n")) == ["E001", "E201"]
 
 
+def test_a_comment_that_accepts_what_no_comment_can_is_reported(look: Look) -> None:
+    (found,) = look("import os  # boundaries: accept E101 while it is cut out\n")
+    assert found.what == "accepts E101, which no comment can: a baseline or SILENCED_SYSTEM_CHECKS does"
+
+
 def test_a_string_that_looks_like_a_comment_accepts_nothing(look: Look) -> None:
     assert codes(look(f'{BREACH}; x = "# boundaries: accept E201 because"\n')) == ["E201"]
 
