@@ -54,7 +54,7 @@ def _read(sql: str, alone: str) -> tuple[frozenset[Table], bool]:
 
 
 _WRITES_AFTER_WITH = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+with\b.*\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I | re.S
 )
 
 
@@ -97,7 +97,7 @@ def _owners() -> dict[str, dict[str, set[str]]]:
     return found
 
 
-_WORD = re.compile(r"(?:[\s(]|--[^\n]*|/\*.*?\*/)*(\w+)", re.DOTALL)
+_WORD = re.compile(r"(?:[\s(]|--[^\n]*|/\*.*?\*/)*+(\w+)", re.DOTALL)
 _BEGINS = {
     *("select", "insert", "update", "delete", "merge", "with", "values"),
     *("truncate", "copy", "explain", "declare", "lock", "table"),

@@ -38,10 +38,9 @@ def found(code: Code, neighbours: Neighbours) -> Iterator[Found]:
 
 
 def _of_key(code: Code, neighbours: Neighbours, call: Call, key: Node | None) -> Iterator[Found]:
-    value = code.value(key)
-    if not value or set(_SEPARATORS).isdisjoint(value) or neighbours.is_own(value):
-        return
-    if other := neighbours.begins(value):
+    for value in code.values(key):
+        if set(_SEPARATORS).isdisjoint(value) or neighbours.is_own(value) or not (other := neighbours.begins(value)):
+            continue
         code.take(key)
         line = code.line(call.node)
         yield Found("E209", other, f"calls {code.shown(call.node)}", line, line, call.node.end_point[0] + 1)

@@ -266,6 +266,8 @@ def test_what_begins_with_the_longer_of_two_names_is_not_the_shorter_ones(tmp_pa
         'from django.core.cache import caches\ncaches["default"].get("payments:1")',
         'cache_page(60, key_prefix="payments")(view)',
         f'{CACHE}cache.get("payment:1")',
+        f'{CACHE}key = f"payments:{{x}}" if x else "orders:all"\ncache.get(key)',
+        f'{CACHE}cache.get("orders:1" if x else "payments:all")',
         f'{CACHE}cache.delete_pattern("payments:*")',
         f'{CACHE}cache.keys(search="payment-*")',
         f'{CACHE}cache.ttl("payments:1")',
