@@ -18,6 +18,7 @@ A module that has its schema to itself moves with all that is in it. In `public`
 is the tables of its apps' models that move, with their partitions and sequences.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, cache
 from typing import Any, TypeVar
@@ -84,15 +85,20 @@ def modules() -> dict[str, Module]:
     found = {
         name: _module(name, _dict(f'EXTRACTION["modules"]["{name}"]', each, EXAMPLE)) for name, each in given.items()
     }
-    owner: dict[str, str] = {}
-    for app, name in ((app, module.name) for module in found.values() for app in module.apps):
-        if app in owner:
-            both = f"the modules {owner[app]} and {name}" if owner[app] != name else f"the module {name} twice"
-            raise ImproperlyConfigured(
-                f"EXTRACTION: {app!r} is in {both}; a package has one owner: take it out of one of them"
-            )
-        owner[app] = name
+    if twice := owned_twice((app, module.name) for module in found.values() for app in module.apps):
+        raise ImproperlyConfigured(f"EXTRACTION: {twice}")
     return found
+
+
+def owned_twice(owned: Iterable[tuple[str, str]]) -> str:
+    """Which package, of these with their modules, has not one owner, and what to do; empty if each has."""
+    owner: dict[str, str] = {}
+    for package, name in owned:
+        if package in owner:
+            both = f"the modules {owner[package]} and {name}" if owner[package] != name else f"the module {name} twice"
+            return f"{package!r} is in {both}; a package has one owner: take it out of one of them"
+        owner[package] = name
+    return ""
 
 
 @of_setting

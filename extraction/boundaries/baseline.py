@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from extraction.boundaries.codes import CODES
+from extraction.boundaries.codes import layer_of
 from extraction.boundaries.findings import Finding
 from extraction.boundaries.run import Looked, touched
 
@@ -103,7 +103,9 @@ def hold(baseline: Baseline, looked: Iterable[Looked], modules: frozenset[str] =
         {
             key: count - now[key]
             for key, count in baseline.counts.items()
-            if count > now[key] and _layer(key) in whole and (not modules or modules & touched(key[2], key[3]))
+            if count > now[key]
+            and layer_of(key[1], key[0]) in whole
+            and (not modules or modules & touched(key[2], key[3]))
         }
     )
     taken_in = Counter({key: count for key, count in now.items() if key[0] in first_time})
@@ -118,21 +120,14 @@ def hold(baseline: Baseline, looked: Iterable[Looked], modules: frozenset[str] =
 
 def entry(layer: str, finding: Finding) -> Entry:
     """What a finding is known by."""
-    known = CODES.get(finding.code)
     return (
-        known.layer if known else layer,
+        layer_of(finding.code, layer),
         finding.code,
         finding.module,
         finding.other,
         finding.path,
         finding.what.partition("\n")[0],
     )
-
-
-def _layer(key: Entry) -> str:
-    """Which has to have looked before an entry is missed."""
-    known = CODES.get(key[1])
-    return known.layer if known else key[0]
 
 
 def _entry_of(said: dict[str, Any]) -> Entry:

@@ -63,3 +63,8 @@ CODES = {
     "boundaries.E505": Code("runtime", "code that fails without the other modules", ASK_OR_TELL),
 }
 """By their id, which never changes its meaning."""
+
+
+def layer_of(code: str, otherwise: str) -> str:
+    """Which reports it; `otherwise` for a code of the project's own."""
+    return CODES[code].layer if code in CODES else otherwise

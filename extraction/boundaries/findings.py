@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from extraction.boundaries.codes import CODES
+from extraction.boundaries.codes import layer_of
 from extraction.boundaries.house import House
 
 
@@ -29,8 +29,7 @@ class Finding:
     @property
     def layer(self) -> str:
         """Which layer caught it: of CODES, or the first part of a code that a project's own layer reports."""
-        known = CODES.get(self.code)
-        return known.layer if known else self.code.partition(".")[0]
+        return layer_of(self.code, self.code.partition(".")[0])
 
     @property
     def place(self) -> str:

@@ -76,9 +76,14 @@ class House:
         """Whose a file is. A path from the root, or a whole one."""
         path = file if file.is_absolute() else self.root / file
         try:
-            return self.owner(".".join(path.relative_to(self.root).with_suffix("").parts))
+            return self.owner(self.dotted(path))
         except ValueError:
             return None
+
+    def dotted(self, path: Path) -> str:
+        """What a file is imported as. Raises ValueError where it stands outside of the root."""
+        parts = path.relative_to(self.root).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def files(self, member: Member, *suffixes: str) -> Iterator[Path]:
         """The member's files, sorted; those of a member inside its package are the other's."""

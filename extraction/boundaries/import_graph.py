@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ class Imports:
         return sorted(
             {each["line_number"] for each in self.graph.get_import_details(importer=importer, imported=imported)}
         )
+
+    def places(self, way: Sequence[str]) -> list[str]:
+        """Where each module of a way imports the next: `modules/orders/service.py:3`."""
+        return [f"{self.file(one)}:{self.lines(one, next_)[0]}" for one, next_ in pairwise(way)]
 
     def file(self, module: str) -> str:
         """Of a module, from the root."""

@@ -9,7 +9,6 @@ told for each file that imports it, so that what was accepted can only become le
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from sys import stdlib_module_names
 from typing import TYPE_CHECKING
 
@@ -149,5 +148,4 @@ class _Reader:
         steps = [importer, helper]
         while steps[-1] in way:
             steps.append(way[steps[-1]])
-        places = [f"{self.imports.file(one)}:{self.imports.lines(one, next_)[0]}" for one, next_ in pairwise(steps)]
-        return " → ".join((*places, steps[-1]))
+        return " → ".join((*self.imports.places(steps), steps[-1]))

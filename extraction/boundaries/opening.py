@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from extraction.boundaries.house import House, Member
+from extraction.project import owned_twice
 
 EXAMPLE = (
     'EXTRACTION = {"modules": {"orders": {"apps": ["shop.orders"], "database": "default", "schema": "public"}}}, '
@@ -125,12 +126,8 @@ def _names(said: object, of: str, example: str) -> tuple[str, ...]:
 
 
 def _refuse_twice(owned: Iterable[tuple[str, str]]) -> None:
-    owner: dict[str, str] = {}
-    for package, name in owned:
-        if package in owner:
-            both = f"the modules {owner[package]} and {name}" if owner[package] != name else f"the module {name} twice"
-            raise NoHouse(f"{package!r} is in {both}; a package has one owner: take it out of one of them")
-        owner[package] = name
+    if twice := owned_twice(owned):
+        raise NoHouse(twice)
 
 
 def _root_of(found: Iterable[tuple[str, Path]]) -> Path:

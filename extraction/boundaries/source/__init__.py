@@ -70,12 +70,12 @@ def findings(house: House) -> Iterator[Finding]:
     for member in house.members:
         neighbours = Neighbours(claims, member)
         for path in files[member.name]:
-            if not house.is_published(beside.dotted_of(house, path)):
+            if not house.is_published(house.dotted(path)):
                 yield from _findings(path, neighbours, member.name)
     for stranger, of_package in groupby(beside.published(house, _SUFFIXES), itemgetter(0)):
         neighbours = Neighbours(claims, stranger)
         for _, path in of_package:
-            yield from _findings(path, neighbours, beside.dotted_of(house, path))
+            yield from _findings(path, neighbours, house.dotted(path))
     nobody = Neighbours(claims, beside.NOBODY)
     in_helpers = {path: _in_file(path, nobody, OF_HELPERS) for path in beside.helpers(house, claims.parents)}
     known = {
@@ -131,7 +131,7 @@ def _is_template(path: Path, neighbours: Neighbours) -> bool:
 
 def _code(path: Path, data: bytes, neighbours: Neighbours) -> Code:
     package = ".".join(path.relative_to(neighbours.house.root).parent.parts)
-    return Code(data, beside.dotted_of(neighbours.house, path), neighbours.words, package=package)
+    return Code(data, neighbours.house.dotted(path), neighbours.words, package=package)
 
 
 def _in_python(code: Code, neighbours: Neighbours, rules: Iterable[Rule]) -> Iterator[Found]:

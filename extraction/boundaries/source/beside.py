@@ -10,7 +10,6 @@ do), or does something else that a rule finds, is not told; nor are tests and mi
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 
 from extraction.boundaries.findings import Finding
@@ -57,7 +56,7 @@ def helpers(house: House, parents: Iterable[str]) -> Iterator[Path]:
     for package in packages_of(house):
         for path in house.files_of(package, ".py"):
             is_read = _UNREAD.isdisjoint(path.relative_to(house.root).parts) and house.owner_of(path) is None
-            if is_read and not house.is_published(dotted_of(house, path)):
+            if is_read and not house.is_published(house.dotted(path)):
                 try:
                     data = data_of(path)
                 except Unreadable:
@@ -76,7 +75,7 @@ def reached(house: House, found: Mapping[Path, Iterable[Found]]) -> Iterator[Fin
         for name in names:
             importers.setdefault(name, []).append(importer)
     for path, all_found in found.items():
-        for member, way in _ways(house, importers, dotted_of(house, path)).items():
+        for member, way in _ways(house, importers, house.dotted(path)).items():
             for each in all_found:
                 if each.other != member:
                     yield Finding(
@@ -87,12 +86,6 @@ def reached(house: House, found: Mapping[Path, Iterable[Found]]) -> Iterator[Fin
                         other=each.other,
                         what=f"{each.what} in a helper\n{_shown(imports, way)}:{each.line}",
                     )
-
-
-def dotted_of(house: House, path: Path) -> str:
-    """What a file is imported as."""
-    parts = path.relative_to(house.root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _patterns(house: House, parents: Iterable[str]) -> list[re.Pattern[bytes]]:
@@ -121,5 +114,4 @@ def _ways(house: House, importers: Mapping[str, Iterable[str]], helper: str) -> 
 
 def _shown(imports: Imports, way: list[str]) -> str:
     """`modules/orders/service.py:3 → shop/helper.py`."""
-    places = [f"{imports.file(one)}:{imports.lines(one, next_)[0]}" for one, next_ in pairwise(way)]
-    return " → ".join((*places, imports.file(way[-1])))
+    return " → ".join((*imports.places(way), imports.file(way[-1])))
